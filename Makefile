@@ -1,0 +1,56 @@
+# Everything a developer does; CI runs the same targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The first Python on the PATH that is new enough; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3.13 python3.14 python3.12 python3.11 python3 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; \
+	done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock"
+
+.PHONY: help run reset test lint format fuzz lock upgrade
+
+help:  ## Show what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: $(READY)  ## Serve the API on http://127.0.0.1:8000 (PORT changes it)
+	@exec $(BIN)/python -m tests.support.launch
+
+reset:  ## Forget the tasks that make run kept
+	rm -rf .data
+
+test: $(READY)  ## Run every test, with coverage and the time it took
+	@mkdir -p build
+	@$(BIN)/python -m pytest --cov --cov-report=term --durations=5 $(ARGS)
+
+lint: $(READY)  ## Check style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY)  ## Put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+fuzz: $(READY)  ## Fuzz the running API for longer (FUZZ_EXAMPLES an operation)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(BIN)/python -m pytest tests/api/fuzz_test.py --no-cov $(ARGS)
+
+lock: $(READY)  ## Write both requirement files anew from pyproject.toml
+	$(UV_COMPILE) pyproject.toml -o requirements.txt $(UPGRADE)
+	$(UV_COMPILE) --group dev -c requirements.txt -o tests/requirements.txt $(UPGRADE)
+
+upgrade:  ## Lock the newest releases
+	$(MAKE) lock UPGRADE=--upgrade
+
+$(READY): requirements.txt tests/requirements.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; PYTHON=/path/to/it make ..."; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements.txt -r tests/requirements.txt
+	@touch $@

@@ -1,0 +1,48 @@
+"""`python -m api`: the app under uvicorn, as it runs in production."""
+
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+
+from api import logs
+from api.main import create_app
+from api.settings import Settings
+
+# Longer than a request may take, shorter than ECS waits before it kills (30 s).
+GRACEFUL_STOP_SECONDS = 20
+
+
+def server(settings: Settings) -> uvicorn.Server:
+    """Set uvicorn up; proxy headers are off, so that nobody can claim another address."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACEFUL_STOP_SECONDS,
+        )
+    )
+
+
+def read_settings() -> Settings:
+    """Read the environment, or end with a sentence for each setting that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        sys.exit("The environment does not fit:\n  " + "\n  ".join(faults))
+
+
+def main() -> None:
+    settings = read_settings()
+    logs.configure(settings)
+    server(settings).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""One class for each failure, rendered in one place as problem+json (RFC 9457)."""
+
+import re
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+MEDIA_TYPE = "application/problem+json"
+# A hostile body can hold thousands of faults; its author needs a few.
+MOST_FAULTS = 20
+LONGEST_NAME = 100
+
+
+SCHEMA_NAME = "Problem"
+SCHEMA = {
+    "type": "object",
+    "description": "A failure (RFC 9457). A problem type can have members of its own.",
+    "required": ["type", "title", "status", "request_id"],
+    "properties": {
+        "type": {"type": "string", "description": "Names the kind of failure; stable."},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "request_id": {"type": "string", "description": "Also in X-Request-Id and in the log."},
+        "errors": {
+            "type": "array",
+            "description": "What is wrong with the request, field by field.",
+            "items": {
+                "type": "object",
+                "required": ["location", "field", "detail"],
+                "properties": {
+                    "location": {"type": "string", "examples": ["body", "query", "header"]},
+                    "field": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+        "current_etag": {"type": "string"},
+        "current_status": {"type": "string"},
+        "legal_moves": {"type": "array", "items": {"type": "string"}},
+    },
+}
+
+
+class Problem(HTTPException):
+    """A failure that the caller is told of.
+
+    Members beyond the standard ones go into the answer as they are. It is an HTTPException
+    because FastAPI lets only those out of the reading of a body.
+    """
+
+    status: ClassVar[int]
+    title: ClassVar[str]
+
+    def __init__(
+        self, detail: str, *, headers: dict[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(self.status, detail, headers)
+        self.members = members
+
+    @classmethod
+    def type_uri(cls) -> str:
+        return "urn:problem:" + re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+
+class BadCursor(Problem):
+    status = 400
+    title = "The cursor is not one of this list's"
+
+    def __init__(self) -> None:
+        # One text for every way of being wrong: a forger learns nothing from it.
+        super().__init__("Start again without a cursor, or send back next_cursor unchanged.")
+
+
+class TaskNotFound(Problem):
+    status = 404
+    title = "No such task"
+
+    def __init__(self) -> None:
+        super().__init__("There is no task with this id.")
+
+
+class IllegalMove(Problem):
+    status = 409
+    title = "The task's status does not allow this move"
+
+    def __init__(self, current: str, wanted: str, legal: list[str]) -> None:
+        super().__init__(
+            f"A task that is {current} cannot become {wanted}; it can become {' or '.join(legal)}.",
+            current_status=current,
+            legal_moves=legal,
+        )
+
+
+class StaleTag(Problem):
+    status = 412
+    title = "The task has changed since"
+
+    def __init__(self, current_etag: str) -> None:
+        super().__init__(
+            "Read the task again, apply the change to what it is now, and send its ETag.",
+            headers={"ETag": current_etag},
+            current_etag=current_etag,
+        )
+
+
+class BodyTooLarge(Problem):
+    status = 413
+    title = "The body is too large"
+
+
+class WrongMediaType(Problem):
+    status = 415
+    title = "The body's media type is not supported"
+
+
+class InvalidRequest(Problem):
+    status = 422
+    title = "The request is not valid"
+
+
+class TagMissing(Problem):
+    status = 428
+    title = "If-Match is required"
+
+    def __init__(self) -> None:
+        super().__init__("Send the task's ETag in If-Match, so that no change is lost.")
+
+
+class InternalError(Problem):
+    status = 500
+    title = "Something went wrong here"
+
+    def __init__(self) -> None:
+        super().__init__("It has been logged under this request id.")
+
+
+class StoreUnavailable(Problem):
+    status = 503
+    title = "The store cannot be reached"
+
+    def __init__(self, detail: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class StoreThrottled(StoreUnavailable):
+    title = "The store is busy"
+
+
+class TableMissing(StoreUnavailable):
+    title = "The table does not exist"
+
+
+STORE_FAILURES = (StoreUnavailable, StoreThrottled, TableMissing)
+
+
+def render(problem: Problem, request_id: str) -> JSONResponse:
+    body = {
+        "type": problem.type_uri(),
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "request_id": request_id,
+        **problem.members,
+    }
+    return JSONResponse(body, problem.status, problem.headers, MEDIA_TYPE)
+
+
+def _plain(status: int, headers: dict[str, str] | None, request_id: str) -> JSONResponse:
+    """Render a status that says all there is to say, such as a 404 for no route."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "request_id": request_id,
+    }
+    return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def _fault(error: dict[str, Any]) -> dict[str, str]:
+    # Never the input itself: it may be secret, and it is the caller's already.
+    location, *path = error["loc"]
+    field = "/".join(str(step) for step in path)[:LONGEST_NAME]
+    return {"location": str(location), "field": field, "detail": error["msg"]}
+
+
+def invalid(errors: list[dict[str, Any]]) -> InvalidRequest:
+    faults = [_fault(error) for error in errors[:MOST_FAULTS]]
+    detail = f"{faults[0]['location']} {faults[0]['field']}: {faults[0]['detail']}"
+    return InvalidRequest(detail, errors=faults)
+
+
+def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """Document the failures of an operation; several may share a status."""
+    titles: dict[int, list[str]] = {}
+    for problem in problems:
+        titles.setdefault(problem.status, []).append(problem.title)
+    content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{SCHEMA_NAME}"}}}
+    return {
+        status: {"description": ", or: ".join(names), "content": content}
+        for status, names in titles.items()
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Make every failure that leaves the app a problem document."""
+
+    @app.exception_handler(Problem)
+    async def on_problem(request: Request, problem: Problem) -> JSONResponse:
+        return render(problem, request.scope["request_id"])
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return render(invalid(list(error.errors())), request.scope["request_id"])
+
+    @app.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> JSONResponse:
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # Starlette names the methods of one route; a path can have several.
+            headers["Allow"] = ", ".join(_methods(app, request.scope["route"].path))
+        return _plain(error.status_code, headers, request.scope["request_id"])
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    operations = app.openapi()["paths"].get(path, {"get": {}})
+    return sorted(method.upper() for method in operations)

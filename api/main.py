@@ -1,0 +1,90 @@
+"""The app, put together in one place; nothing happens at import."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api import errors
+from api.cursor import Cursors
+from api.metrics import Metrics
+from api.middleware import Surroundings
+from api.repository import TaskRepository
+from api.routes import operations, tasks
+from api.service import Clock, TaskService, system_clock
+from api.settings import Settings
+from api.table import bind
+from api.wire import ThreadWire, Wire, WiredConnection
+
+RETRY_TABLE_SECONDS = 1
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(
+    settings: Settings, *, wire: Wire | None = None, clock: Clock = system_clock
+) -> FastAPI:
+    """Build the app; the keyword arguments are what tests and other runtimes replace."""
+    metrics = Metrics(settings.build)
+    wire = wire or ThreadWire(settings)
+    model = bind(settings.table_name, WiredConnection(wire, metrics, settings.aws_region))
+    repository = TaskRepository(model, wire)
+    app = FastAPI(
+        title="Task Tracker",
+        version=settings.build,
+        lifespan=_lifespan,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.metrics = metrics
+    app.state.repository = repository
+    cursors = Cursors(settings.cursor_secret.get_secret_value())
+    app.state.tasks = TaskService(repository, cursors, metrics, clock)
+    errors.install(app)
+    app.include_router(tasks.router)
+    app.include_router(operations.router)
+    app.add_middleware(Surroundings, metrics=metrics)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    # What start-up made lives as long as the process: a full collection need not walk it again.
+    gc.collect()
+    gc.freeze()
+    if app.state.settings.dynamodb_endpoint is None:
+        yield
+        return
+    making = asyncio.create_task(_make_local_table(app.state.repository))
+    yield
+    making.cancel()
+    with suppress(asyncio.CancelledError):
+        await making
+
+
+async def _make_local_table(repository: TaskRepository) -> None:
+    """Make the table as soon as the local store answers; on AWS, Terraform owns it."""
+    while True:
+        try:
+            return await repository.create_table()
+        except errors.StoreUnavailable:
+            await asyncio.sleep(RETRY_TABLE_SECONDS)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Describe the API, with failures as what they are: problem documents."""
+    if app.openapi_schema is None:
+        app.openapi_schema = get_openapi(
+            title=app.title, version=app.version, routes=app.routes, tags=None
+        )
+        schemas = app.openapi_schema["components"]["schemas"]
+        schemas[errors.SCHEMA_NAME] = errors.SCHEMA
+    return app.openapi_schema

@@ -1,0 +1,49 @@
+"""What the platform asks of a process: is it alive, is it ready, how is it doing."""
+
+from ipaddress import ip_address
+
+from fastapi import APIRouter, Request
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from api import errors
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/livez", summary="Is the process alive", response_model=dict[str, str])
+async def livez() -> Response:
+    # Never the store: a platform that restarts tasks because DynamoDB is down makes it worse.
+    return _ok()
+
+
+@router.get(
+    "/readyz",
+    summary="Can the process reach its table",
+    response_model=dict[str, str],
+    responses=errors.responses(*errors.STORE_FAILURES),
+)
+async def readyz(request: Request) -> Response:
+    await request.app.state.repository.ping()
+    return _ok()
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    if not _from_this_host(request):
+        raise HTTPException(404)
+    page = generate_latest(request.app.state.metrics.registry)
+    return Response(page, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _ok() -> Response:
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+def _from_this_host(request: Request) -> bool:
+    """Judge by the socket's peer: headers say what their sender likes."""
+    try:
+        return request.client is not None and ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,186 @@
+"""Tasks over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request
+from pydantic import TypeAdapter
+from starlette.responses import Response
+
+from api import errors, etags
+from api.access import Caller
+from api.models import NewTask, Task, TaskChange, TaskPage, TaskQuery
+from api.service import TaskService
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+ETAG_HEADER = {"ETag": {"schema": {"type": "string"}, "description": "The task's state."}}
+
+task_json = TypeAdapter(Task).dump_json
+page_json = TypeAdapter(TaskPage).dump_json
+
+router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+
+
+async def _tasks(request: Request) -> TaskService:
+    tasks: TaskService = request.app.state.tasks
+    return tasks
+
+
+async def _json_only(request: Request) -> None:
+    _require_media_type(request, JSON, accepted_by="Accept-Post")
+
+
+async def _merge_patch_only(request: Request) -> None:
+    _require_media_type(request, MERGE_PATCH, accepted_by="Accept-Patch")
+
+
+def _require_media_type(request: Request, wanted: str, accepted_by: str) -> None:
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given != wanted:
+        raise errors.WrongMediaType(f"Send {wanted}.", headers={accepted_by: wanted})
+
+
+async def _match(
+    if_match: Annotated[
+        str | None,
+        Header(
+            pattern=etags.HEADER_PATTERN,
+            max_length=etags.HEADER_MAX_LENGTH,
+            description="The task's ETag as last seen, or `*` for whatever it is now.",
+        ),
+    ] = None,
+) -> etags.Match:
+    if if_match is None:
+        raise errors.TagMissing
+    return etags.parse_strong(if_match)
+
+
+Tasks = Annotated[TaskService, Depends(_tasks)]
+Match = Annotated[etags.Match, Depends(_match)]
+TaskId = Annotated[str, Path(description="The task's `id`.")]
+IfNoneMatch = Annotated[
+    str | None,
+    Header(description="An ETag the client already has the task for: 304 if it still holds."),
+]
+
+
+def _answer(task: Task, status: int = 200, **headers: str) -> Response:
+    return Response(task_json(task), status, {"ETag": task.etag, **headers}, JSON)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=Task,
+    summary="Create a task",
+    dependencies=[Depends(_json_only)],
+    responses={
+        201: {
+            "description": "The task as it is stored.",
+            "headers": {
+                **ETAG_HEADER,
+                "Location": {"schema": {"type": "string"}, "description": "The task's path."},
+            },
+        },
+        **errors.responses(
+            errors.BodyTooLarge,
+            errors.WrongMediaType,
+            errors.InvalidRequest,
+            *errors.STORE_FAILURES,
+        ),
+    },
+)
+async def create_task(tasks: Tasks, caller: Caller, new: NewTask) -> Response:
+    task = await tasks.create(caller.workspace, new)
+    return _answer(task, 201, Location=f"/v1/tasks/{task.id}")
+
+
+@router.get(
+    "",
+    response_model=TaskPage,
+    summary="List tasks",
+    description="Filters narrow together. One filter of status, project, assignee or priority, "
+    "or a due range sorted by `due`, costs the same however many tasks there are; others are "
+    "dropped from what is read, and their pages can be short.",
+    responses={
+        200: {"description": "One page."},
+        **errors.responses(errors.BadCursor, errors.InvalidRequest, *errors.STORE_FAILURES),
+    },
+)
+async def list_tasks(
+    tasks: Tasks, caller: Caller, query: Annotated[TaskQuery, Query()]
+) -> Response:
+    page = await tasks.list(caller.workspace, query)
+    return Response(page_json(page), media_type=JSON)
+
+
+@router.get(
+    "/{task_id}",
+    response_model=Task,
+    summary="Read a task",
+    description="Always the last acknowledged state.",
+    responses={
+        200: {"description": "The task.", "headers": ETAG_HEADER},
+        304: {"description": "The client has this state already.", "headers": ETAG_HEADER},
+        **errors.responses(errors.TaskNotFound, errors.InvalidRequest, *errors.STORE_FAILURES),
+    },
+)
+async def read_task(
+    tasks: Tasks, caller: Caller, task_id: TaskId, if_none_match: IfNoneMatch = None
+) -> Response:
+    task = await tasks.get(caller.workspace, task_id)
+    if if_none_match and etags.parse_weak(if_none_match).accepts(task.etag):
+        return Response(status_code=304, headers={"ETag": task.etag})
+    return _answer(task)
+
+
+@router.patch(
+    "/{task_id}",
+    response_model=Task,
+    summary="Change a task",
+    description="JSON Merge Patch (RFC 7396): what is absent stays, null goes back to the "
+    "default, a list is replaced whole.",
+    dependencies=[Depends(_merge_patch_only)],
+    responses={
+        200: {"description": "The task after the change.", "headers": ETAG_HEADER},
+        **errors.responses(
+            errors.TaskNotFound,
+            errors.IllegalMove,
+            errors.StaleTag,
+            errors.BodyTooLarge,
+            errors.WrongMediaType,
+            errors.InvalidRequest,
+            errors.TagMissing,
+            *errors.STORE_FAILURES,
+        ),
+    },
+)
+async def change_task(
+    tasks: Tasks,
+    caller: Caller,
+    task_id: TaskId,
+    match: Match,
+    change: Annotated[TaskChange, Body(media_type=MERGE_PATCH)],
+) -> Response:
+    return _answer(await tasks.change(caller.workspace, task_id, match, change))
+
+
+@router.delete(
+    "/{task_id}",
+    status_code=204,
+    response_class=Response,
+    summary="Delete a task",
+    responses={
+        204: {"description": "The task is gone."},
+        **errors.responses(
+            errors.TaskNotFound,
+            errors.StaleTag,
+            errors.InvalidRequest,
+            errors.TagMissing,
+            *errors.STORE_FAILURES,
+        ),
+    },
+)
+async def delete_task(tasks: Tasks, caller: Caller, task_id: TaskId, match: Match) -> Response:
+    await tasks.delete(caller.workspace, task_id, match)
+    return Response(status_code=204)

