@@ -8,11 +8,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 MEDIA_TYPE = "application/problem+json"
 # A hostile body can hold thousands of faults; its author needs a few.
 MOST_FAULTS = 20
 LONGEST_NAME = 100
+# Where FastAPI says that the header is missing: HTTP has a status of its own for that.
+IF_MATCH = ("header", "if-match")
 
 
 SCHEMA_NAME = "Problem"
@@ -188,7 +191,9 @@ def _fault(error: dict[str, Any]) -> dict[str, str]:
     return {"location": str(location), "field": field, "detail": error["msg"]}
 
 
-def invalid(errors: list[dict[str, Any]]) -> InvalidRequest:
+def _invalid(errors: list[dict[str, Any]]) -> Problem:
+    if any(error["loc"] == IF_MATCH and error["type"] == "missing" for error in errors):
+        return TagMissing()
     faults = [_fault(error) for error in errors[:MOST_FAULTS]]
     detail = f"{faults[0]['location']} {faults[0]['field']}: {faults[0]['detail']}"
     return InvalidRequest(detail, errors=faults)
@@ -206,6 +211,19 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def correct(document: dict[str, Any]) -> None:
+    """Put the problem schema into an OpenAPI document in the place of FastAPI's own errors."""
+    schemas = document["components"]["schemas"]
+    for fastapis_own in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(fastapis_own, None)
+    schemas[SCHEMA_NAME] = SCHEMA
+    for path in document["paths"].values():
+        for operation in path.values():
+            # FastAPI adds a 422 to whatever has a parameter, though none here can fail as text.
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
+
+
 def install(app: FastAPI) -> None:
     """Make every failure that leaves the app a problem document."""
 
@@ -215,17 +233,23 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return render(invalid(list(error.errors())), request.scope["request_id"])
+        return render(_invalid(list(error.errors())), request.scope["request_id"])
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.BAD_REQUEST:
+            # FastAPI's word for a body that json cannot even begin to read.
+            unreadable = InvalidRequest("The body is not JSON in UTF-8.")
+            return render(unreadable, request.scope["request_id"])
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             # Starlette names the methods of one route; a path can have several.
-            headers["Allow"] = ", ".join(_methods(app, request.scope["route"].path))
+            headers["Allow"] = ", ".join(_methods(app, request.scope))
         return _plain(error.status_code, headers, request.scope["request_id"])
 
 
-def _methods(app: FastAPI, path: str) -> list[str]:
+def _methods(app: FastAPI, scope: Scope) -> list[str]:
+    # The pages that the document leaves out, itself among them, are only read.
+    path = getattr(scope.get("route"), "path", None)
     operations = app.openapi()["paths"].get(path, {"get": {}})
     return sorted(method.upper() for method in operations)

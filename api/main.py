@@ -82,9 +82,7 @@ async def _make_local_table(repository: TaskRepository) -> None:
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """Describe the API, with failures as what they are: problem documents."""
     if app.openapi_schema is None:
-        app.openapi_schema = get_openapi(
-            title=app.title, version=app.version, routes=app.routes, tags=None
-        )
-        schemas = app.openapi_schema["components"]["schemas"]
-        schemas[errors.SCHEMA_NAME] = errors.SCHEMA
+        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        errors.correct(document)
+        app.openapi_schema = document
     return app.openapi_schema

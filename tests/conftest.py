@@ -50,6 +50,13 @@ def client(moto: str) -> Iterator[builders.Client]:
         yield from _ready_client(url)
 
 
+@pytest.fixture(scope="module")
+def served(moto: str) -> Iterator[builders.Client]:
+    """A client of one app for all tests of a module that do not mind each other."""
+    with serving(create_app(builders.settings(moto))) as url:
+        yield from _ready_client(url)
+
+
 @pytest.fixture
 def any_client(store: str) -> Iterator[builders.Client]:
     """The same on each emulator."""
@@ -60,9 +67,9 @@ def any_client(store: str) -> Iterator[builders.Client]:
 @pytest.fixture
 def storeless_client() -> Iterator[builders.Client]:
     """A client of an app whose store is not there."""
-    with serving(create_app(builders.settings("http://127.0.0.1:9"))) as url:
-        with builders.Client(base_url=url) as client:
-            yield client
+    app = create_app(builders.settings("http://127.0.0.1:9"))
+    with serving(app) as url, builders.Client(base_url=url) as client:
+        yield client
 
 
 def _ready_client(url: str) -> Iterator[builders.Client]:

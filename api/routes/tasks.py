@@ -42,16 +42,14 @@ def _require_media_type(request: Request, wanted: str, accepted_by: str) -> None
 
 async def _match(
     if_match: Annotated[
-        str | None,
+        str,
         Header(
             pattern=etags.HEADER_PATTERN,
             max_length=etags.HEADER_MAX_LENGTH,
             description="The task's ETag as last seen, or `*` for whatever it is now.",
         ),
-    ] = None,
+    ],
 ) -> etags.Match:
-    if if_match is None:
-        raise errors.TagMissing
     return etags.parse_strong(if_match)
 
 
@@ -122,7 +120,7 @@ async def list_tasks(
     responses={
         200: {"description": "The task.", "headers": ETAG_HEADER},
         304: {"description": "The client has this state already.", "headers": ETAG_HEADER},
-        **errors.responses(errors.TaskNotFound, errors.InvalidRequest, *errors.STORE_FAILURES),
+        **errors.responses(errors.TaskNotFound, *errors.STORE_FAILURES),
     },
 )
 async def read_task(

@@ -1,13 +1,14 @@
 """Lists: filters, sorts and page walks, on both emulators."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from api.listing import plan
 from api.models import Priority, Sort, Status, TaskQuery
 from api.table import TaskItem
-from api.listing import plan
 from tests.support.builders import Client
 
 FILTERS: dict[str, Any] = {
@@ -40,7 +41,7 @@ def assorted(client: Client) -> list[dict[str, Any]]:
 
 def matches(task: dict[str, Any], query: dict[str, Any]) -> bool:
     """Say in plain words what the filters mean."""
-    wanted = {
+    wanted: dict[str, Callable[[Any], bool]] = {
         "status": lambda value: task["status"] == value,
         "priority": lambda value: task["priority"] == value,
         "label": lambda value: value in task["labels"],

@@ -1,6 +1,7 @@
 """One task over HTTP, on both emulators."""
 
 import re
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
@@ -8,7 +9,7 @@ from pydantic import TypeAdapter
 from api.models import MOVES, Moment, Status
 from tests.support.builders import Client
 
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "title": "Write it down",
     "description": "Before it is forgotten",
     "status": "in_progress",
@@ -73,7 +74,7 @@ def test_a_change_leaves_the_rest_alone(any_client: Client) -> None:
 
 def test_null_goes_back_to_the_default(any_client: Client) -> None:
     """RFC 7396: null removes a member."""
-    cleared = dict.fromkeys(
+    cleared: dict[str, Any] = dict.fromkeys(
         ("description", "priority", "labels", "project", "assignee", "due_at")
     )
     after = any_client.changed(any_client.create(**WHOLE), **cleared)
@@ -195,9 +196,7 @@ def test_a_star_does_not_make_a_task(any_client: Client) -> None:
 
 
 @pytest.mark.parametrize(("prefix", "status"), [("", 304), ("W/", 304), ('"0", ', 304)])
-def test_a_client_that_has_the_task_is_told_so(
-    client: Client, prefix: str, status: int
-) -> None:
+def test_a_client_that_has_the_task_is_told_so(client: Client, prefix: str, status: int) -> None:
     """If-None-Match compares weakly; the answer has a tag and no body."""
     task = client.create()
     headers = {"If-None-Match": prefix + task["etag"]}

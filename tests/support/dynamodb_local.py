@@ -29,8 +29,9 @@ def start() -> tuple[subprocess.Popen[bytes], str]:
         raise NotHereError("DynamoDB Local needs Java 17, which is not on this machine")
     jar = _jar()
     port = next(port for port in range(8100, 8200) if is_free("127.0.0.1", port))
+    command = f"java -Djava.library.path=./DynamoDBLocal_lib -jar {jar.name} -inMemory -port {port}"
     process = subprocess.Popen(
-        f"java -Djava.library.path=./DynamoDBLocal_lib -jar {jar.name} -inMemory -port {port}".split(),
+        command.split(),
         cwd=jar.parent,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

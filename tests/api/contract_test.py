@@ -1,0 +1,142 @@
+"""The OpenAPI document and the service say the same: every status it names can be had."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+
+from api import errors
+from api.main import create_app
+from tests.support.builders import MERGE_PATCH, Client, settings
+
+JSON = {"Content-Type": "application/json"}
+PATCH = {"Content-Type": MERGE_PATCH, "If-Match": "*"}
+TASKS, TASK = "/v1/tasks", "/v1/tasks/{task_id}"
+NOBODY = "/v1/tasks/01ARZ3NDEKTSV4RRFFQ69G5FAV"
+STALE = {"If-Match": '"0000000000000000"'}
+TOO_LARGE = b'{"title": "' + b"x" * 131072 + b'"}'
+
+Provocation = Callable[[Client], httpx.Response]
+
+
+def _on_task(method: str, headers: dict[str, str], **options: Any) -> Provocation:
+    def provoke(client: Client) -> httpx.Response:
+        task = client.create(status="done")
+        filled = {name: value.format(**task) for name, value in headers.items()}
+        return client.request(method, f"/v1/tasks/{task['id']}", headers=filled, **options)
+
+    return provoke
+
+
+def _simply(method: str, path: str, **options: Any) -> Provocation:
+    return lambda client: client.request(method, path, **options)
+
+
+PROVOCATIONS: dict[tuple[str, str, int], Provocation] = {
+    ("post", TASKS, 201): _simply("POST", TASKS, json={"title": "x"}),
+    ("post", TASKS, 413): _simply("POST", TASKS, content=TOO_LARGE, headers=JSON),
+    ("post", TASKS, 415): _simply("POST", TASKS, content=b"title=x"),
+    ("post", TASKS, 422): _simply("POST", TASKS, json={}),
+    ("post", TASKS, 503): _simply("POST", TASKS, json={"title": "x"}),
+    ("get", TASKS, 200): _simply("GET", TASKS),
+    ("get", TASKS, 400): _simply("GET", TASKS, params={"cursor": "forged"}),
+    ("get", TASKS, 422): _simply("GET", TASKS, params={"limit": 0}),
+    ("get", TASKS, 503): _simply("GET", TASKS),
+    ("get", TASK, 200): _on_task("GET", {}),
+    ("get", TASK, 304): _on_task("GET", {"If-None-Match": "{etag}"}),
+    ("get", TASK, 404): _simply("GET", NOBODY),
+    ("get", TASK, 503): _simply("GET", NOBODY),
+    ("patch", TASK, 200): _on_task("PATCH", PATCH, content=b'{"title": "y"}'),
+    ("patch", TASK, 404): _simply("PATCH", NOBODY, headers=PATCH, content=b"{}"),
+    ("patch", TASK, 409): _on_task("PATCH", PATCH, content=b'{"status": "cancelled"}'),
+    ("patch", TASK, 412): _on_task("PATCH", PATCH | STALE, content=b"{}"),
+    ("patch", TASK, 413): _on_task("PATCH", PATCH, content=TOO_LARGE),
+    ("patch", TASK, 415): _on_task("PATCH", PATCH | JSON, content=b"{}"),
+    ("patch", TASK, 422): _on_task("PATCH", PATCH, content=b'{"title": null}'),
+    ("patch", TASK, 428): _on_task("PATCH", {"Content-Type": MERGE_PATCH}, content=b"{}"),
+    ("patch", TASK, 503): _simply("PATCH", NOBODY, headers=PATCH, content=b"{}"),
+    ("delete", TASK, 204): _on_task("DELETE", {"If-Match": "{etag}"}),
+    ("delete", TASK, 404): _simply("DELETE", NOBODY, headers={"If-Match": "*"}),
+    ("delete", TASK, 412): _on_task("DELETE", STALE),
+    ("delete", TASK, 422): _on_task("DELETE", {"If-Match": "bare"}),
+    ("delete", TASK, 428): _on_task("DELETE", {}),
+    ("delete", TASK, 503): _simply("DELETE", NOBODY, headers={"If-Match": "*"}),
+    ("get", "/livez", 200): _simply("GET", "/livez"),
+    ("get", "/readyz", 200): _simply("GET", "/readyz"),
+    ("get", "/readyz", 503): _simply("GET", "/readyz"),
+}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    app = create_app(settings("http://127.0.0.1:9"))
+    parsed: dict[str, Any] = json.loads(json.dumps(app.openapi()))
+    return parsed
+
+
+def test_the_document_names_only_statuses_that_are_provoked(document: dict[str, Any]) -> None:
+    """No status is promised that nothing brings about, and none is missing."""
+    documented = {
+        (method, path, int(status))
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        for status in operation["responses"]
+    }
+    assert documented == set(PROVOCATIONS)
+
+
+@pytest.mark.parametrize("case", PROVOCATIONS, ids=lambda case: " ".join(map(str, case)))
+def test_each_status_comes_with_what_the_document_says(
+    case: tuple[str, str, int], document: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    """Status, media type, body and headers are the documented ones."""
+    method, path, status = case
+    client = request.getfixturevalue("storeless_client" if status == 503 else "client")
+    response = PROVOCATIONS[case](client)
+    assert response.status_code == status, response.text
+    assert response.headers["X-Request-Id"]
+    documented = document["paths"][path][method]["responses"][str(status)]
+    assert set(documented.get("headers", {})) <= {
+        name.title().replace("Etag", "ETag") for name in response.headers
+    }
+    if content := documented.get("content"):
+        ((media_type, body),) = content.items()
+        assert response.headers["Content-Type"] == media_type
+        schema = {**body["schema"], "components": document["components"]}
+        Draft202012Validator(schema).validate(response.json())
+
+
+def test_every_failure_is_documented_as_a_problem(document: dict[str, Any]) -> None:
+    """FastAPI's own error schemas are nowhere in the document."""
+    assert "HTTPValidationError" not in json.dumps(document)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                assert (int(status) >= 400) == (errors.MEDIA_TYPE in response.get("content", {}))
+
+
+def test_limits_are_in_the_document(document: dict[str, Any]) -> None:
+    """A client can know every bound before it meets it."""
+    fields = document["components"]["schemas"]["NewTask"]["properties"]
+    assert fields["title"] | {"title": ""} == {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 200,
+        "pattern": r"\S",
+        "title": "",
+    }
+    assert fields["labels"]["maxItems"] == 20
+    assert fields["labels"]["items"]["maxLength"] == 50
+    assert fields["description"]["maxLength"] == 8000
+    for name in ("project", "assignee"):
+        assert fields[name]["anyOf"][0]["maxLength"] == 100
+
+
+def test_a_change_has_no_defaults_in_the_document(document: dict[str, Any]) -> None:
+    """A generated client must not send what its user did not."""
+    schema = document["components"]["schemas"]["TaskChange"]
+    assert not any("default" in field for field in schema["properties"].values())
+    assert schema.get("required", []) == []

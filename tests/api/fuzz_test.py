@@ -1,0 +1,66 @@
+"""The running app against schemathesis, which reads the app's own OpenAPI document."""
+
+import os
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.config import SchemathesisConfig
+
+from api.main import create_app
+from tests.support import builders
+from tests.support.builders import Client
+
+# Bounded in `make test`; `make fuzz` looks for longer.
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
+
+CONFIG = SchemathesisConfig.from_dict(
+    {
+        "checks": {
+            # Data that fits the document can still meet a task that is not there (404), a tag
+            # that is stale (412) or missing (428), or a cursor that is not ours (400).
+            "positive_data_acceptance": {
+                "expected-statuses": ["2xx", 304, 400, 404, 409, 412, 415, 428]
+            },
+            # RFC 6585 has a status of its own for a missing If-Match.
+            "missing_required_header": {"expected-statuses": [428]},
+            # No 5xx in this list: whatever does not fit is the caller's fault.
+            "negative_data_rejection": {
+                "expected-statuses": [400, 404, 405, 412, 413, 415, 422, 428]
+            },
+        }
+    }
+)
+
+schema = schemathesis.openapi.from_dict(
+    create_app(builders.settings("http://127.0.0.1:9")).openapi(), config=CONFIG
+)
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
+def test_no_input_breaks_the_contract(case: schemathesis.Case[Any], served: Client) -> None:
+    """No 500, no undocumented status, no answer that is not as documented."""
+    if case.meta and case.meta.generation.mode.is_positive and "task_id" in case.path_parameters:
+        _aim_at_a_task(case, served)
+    case.call_and_validate(base_url=str(served.base_url))
+
+
+def _aim_at_a_task(case: schemathesis.Case[Any], client: Client) -> None:
+    """Let data that fits meet a task that is there: invented ids never do."""
+    case.path_parameters["task_id"] = client.create()["id"]
+    if "if-match" in case.headers:
+        case.headers["if-match"] = "*"
+
+
+def test_the_fuzzer_reaches_tasks(served: Client) -> None:
+    """Changes and deletions that fit have met a task, not only 404s."""
+    metrics = served.get("/metrics").text
+    for method, status in (("GET", 200), ("PATCH", 200), ("DELETE", 204)):
+        labels = f'method="{method}",route="/v1/tasks/{{task_id}}",status="{status}"'
+        assert f"http_requests_total{{{labels}}}" in metrics

@@ -1,0 +1,102 @@
+"""The Dockerfile, as far as it can be tried without a Docker engine."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.launch_test import free_port
+from tests.support.builders import SECRET
+from tests.support.processes import ROOT
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def command(instruction: str) -> list[str]:
+    """Read the exec form of an instruction; there is no other in the file."""
+    (found,) = re.findall(rf"^\s*{instruction} (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    words: list[str] = json.loads(found)
+    return words
+
+
+@pytest.fixture
+def container(
+    tmp_path: Path, moto: str
+) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str], Path]]:
+    """Run CMD with the image's files and environment alone, the files read-only."""
+    for source, target in re.findall(r"^COPY (\w+) (\w+)$", DOCKERFILE, re.MULTILINE):
+        shutil.copytree(
+            ROOT / source, tmp_path / target, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for path in tmp_path.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    environment = {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PORT": str(free_port()),
+        "HOST": "127.0.0.1",
+        "CURSOR_SECRET": SECRET,
+        "DYNAMODB_ENDPOINT": moto,
+    }
+    python, *rest = command('CMD(?= .*api"\\])')
+    assert python == "python"
+    with subprocess.Popen(
+        [sys.executable, *rest], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+    ) as process:
+        yield process, environment, tmp_path
+        process.kill()
+
+
+def healthy(environment: dict[str, str], files: Path) -> bool:
+    _, *rest = command("CMD(?= .*healthcheck)")
+    return not subprocess.run(
+        [sys.executable, *rest], cwd=files, env=environment, check=False
+    ).returncode
+
+
+def test_the_image_runs_is_healthy_and_stops_when_told(
+    container: tuple[subprocess.Popen[bytes], dict[str, str], Path],
+) -> None:
+    """CMD serves, HEALTHCHECK sees it, SIGTERM ends it gracefully, and then it is unhealthy."""
+    process, environment, files = container
+    deadline = time.monotonic() + 20
+    while not healthy(environment, files):
+        assert time.monotonic() < deadline
+    process.terminate()
+    assert process.stderr
+    assert b"Application shutdown complete" in process.stderr.read()
+    assert not healthy(environment, files)
+    assert not list(files.rglob("__pycache__"))
+
+
+def test_the_base_is_pinned_and_the_user_is_nobody() -> None:
+    """A digest for each stage, the same one, and a user that is not root."""
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert len(set(bases)) == 1
+    assert re.fullmatch(r"python:3\.1[3-9]\.\d+-slim-\w+@sha256:[0-9a-f]{64}", bases[0])
+    assert re.search(r"^USER [1-9]\d*$", DOCKERFILE, re.MULTILINE)
+    assert "--require-hashes" in DOCKERFILE
+
+
+def test_the_app_needs_nothing_beyond_its_lock() -> None:
+    """Every top-level import of the app is in requirements.txt, not in the tests' packages."""
+    locked = set(re.findall(r"^([\w-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    imported = {
+        name
+        for module in (ROOT / "api").rglob("*.py")
+        for name in re.findall(r"^(?:from|import) (\w+)", module.read_text(), re.MULTILINE)
+    }
+    distributions = {
+        "ulid": "python-ulid",
+        "pydantic_settings": "pydantic-settings",
+        "prometheus_client": "prometheus-client",
+    }
+    theirs = {
+        distributions.get(name, name) for name in imported - sys.stdlib_module_names - {"api"}
+    }
+    assert theirs <= locked
