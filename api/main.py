@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 
 from api import errors
 from api.cursor import Cursors
+from api.loop_wire import LoopWire
 from api.metrics import Metrics
 from api.middleware import Surroundings
 from api.repository import TaskRepository
@@ -19,7 +20,7 @@ from api.routes import operations, tasks
 from api.service import Clock, TaskService, system_clock
 from api.settings import Settings
 from api.table import bind
-from api.wire import ThreadWire, Wire, WiredConnection
+from api.wire import Wire, WiredConnection
 
 RETRY_TABLE_SECONDS = 1
 
@@ -31,7 +32,7 @@ def create_app(
 ) -> FastAPI:
     """Build the app; the keyword arguments are what tests and other runtimes replace."""
     metrics = Metrics(settings.build)
-    wire = wire or ThreadWire(settings)
+    wire = wire or LoopWire(settings)
     model = bind(settings.table_name, WiredConnection(wire, metrics, settings.aws_region))
     repository = TaskRepository(model, wire)
     app = FastAPI(
@@ -60,23 +61,23 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # What start-up made lives as long as the process: a full collection need not walk it again.
     gc.collect()
     gc.freeze()
-    if app.state.settings.dynamodb_endpoint is None:
-        yield
-        return
-    making = asyncio.create_task(_make_local_table(app.state.repository))
+    making = asyncio.create_task(_make_local_table(app))
     yield
     making.cancel()
     with suppress(asyncio.CancelledError):
         await making
+    app.state.repository.wire.close()
 
 
-async def _make_local_table(repository: TaskRepository) -> None:
-    """Make the table as soon as the local store answers; on AWS, Terraform owns it."""
-    while True:
+async def _make_local_table(app: FastAPI) -> None:
+    """Make the table as soon as a local store answers; on AWS, Terraform owns it."""
+    while app.state.settings.dynamodb_endpoint:
         try:
-            return await repository.create_table()
+            await app.state.repository.create_table()
         except errors.StoreUnavailable:
             await asyncio.sleep(RETRY_TABLE_SECONDS)
+        else:
+            break
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""How a PynamoDB call reaches DynamoDB: time-outs, retries, credentials and metrics."""
+"""How a PynamoDB call reaches DynamoDB, whichever way: botocore here, the event loop next door."""
 
 import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-import anyio.to_thread
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -23,29 +22,25 @@ T = TypeVar("T")
 class Wire(Protocol):
     """Carries calls to DynamoDB, and runs the PynamoDB code that makes them."""
 
-    def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]: ...
+    def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Make one call, from inside of what `run` runs.
+
+        Raises:
+            ClientError: DynamoDB refused it.
+            BotoCoreError: there was no answer.
+        """
+        ...
 
     async def run(self, function: Callable[[], T]) -> T: ...
 
+    def close(self) -> None: ...
+
 
 class BotocoreWire:
-    """Botocore's own client: it blocks, as one request at a time or a script may."""
+    """Botocore's own client: it blocks, as a Lambda with one request at a time or a script may."""
 
     def __init__(self, settings: Settings) -> None:
-        access_key, secret_key = _local_credentials(settings)
-        self._client: Any = botocore.session.get_session().create_client(
-            "dynamodb",
-            region_name=settings.aws_region,
-            endpoint_url=str(settings.dynamodb_endpoint) if settings.dynamodb_endpoint else None,
-            config=Config(
-                connect_timeout=CONNECT_SECONDS,
-                read_timeout=READ_SECONDS,
-                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-                parameter_validation=False,
-            ),
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret_key,
-        )
+        self._client: Any = client(session(settings), settings)
 
     def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self._client._make_api_call(operation, arguments)  # noqa: SLF001
@@ -54,17 +49,31 @@ class BotocoreWire:
     async def run(self, function: Callable[[], T]) -> T:
         return function()
 
-
-class ThreadWire(BotocoreWire):
-    """Botocore's client in a thread a call, beside an event loop that must not block."""
-
-    async def run(self, function: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(function)
+    def close(self) -> None:
+        self._client.close()
 
 
-def _local_credentials(settings: Settings) -> tuple[str | None, str | None]:
-    """Name credentials for a local endpoint, which asks for some and looks at none."""
-    return ("local", "local") if settings.dynamodb_endpoint else (None, None)
+def session(settings: Settings) -> botocore.session.Session:
+    """Make a botocore session: a local endpoint asks for credentials and looks at none."""
+    made = botocore.session.get_session()
+    if settings.dynamodb_endpoint:
+        made.set_credentials("local", "local")
+    return made
+
+
+def client(session: botocore.session.Session, settings: Settings) -> Any:
+    """Make botocore's client, with time-outs that fit into a request."""
+    return session.create_client(
+        "dynamodb",
+        region_name=settings.aws_region,
+        endpoint_url=str(settings.dynamodb_endpoint) if settings.dynamodb_endpoint else None,
+        config=Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            parameter_validation=False,
+        ),
+    )
 
 
 class WiredConnection(Connection):
@@ -88,28 +97,23 @@ class _Seam:
 
     def _make_api_call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         began = time.perf_counter()
-        outcome, answer = "cancelled", {}
+        outcome, retries = "cancelled", 0
         try:
             answer = self._wire.call(operation, arguments)
-            outcome = "ok"
+            outcome, retries = "ok", answer["ResponseMetadata"]["RetryAttempts"]
+            self._metrics.capacity.labels(operation).inc(_units(answer.get("ConsumedCapacity")))
         except ClientError as error:
-            outcome, answer = error.response["Error"]["Code"], dict(error.response)
+            outcome = error.response["Error"]["Code"]
+            retries = error.response["ResponseMetadata"].get("RetryAttempts", 0)
             raise
         except BotoCoreError as error:
-            outcome = type(error).__name__
+            outcome, retries = type(error).__name__, error.kwargs.get("retries", 0)
             raise
         finally:
-            self._measure(operation, outcome, answer, time.perf_counter() - began)
+            self._metrics.calls.labels(operation, outcome).inc()
+            self._metrics.call_seconds.labels(operation).observe(time.perf_counter() - began)
+            self._metrics.retries.labels(operation).inc(retries)
         return answer
-
-    def _measure(
-        self, operation: str, outcome: str, answer: dict[str, Any], seconds: float
-    ) -> None:
-        self._metrics.calls.labels(operation, outcome).inc()
-        self._metrics.call_seconds.labels(operation).observe(seconds)
-        retries = answer.get("ResponseMetadata", {}).get("RetryAttempts", 0)
-        self._metrics.retries.labels(operation).inc(retries)
-        self._metrics.capacity.labels(operation).inc(_units(answer.get("ConsumedCapacity")))
 
 
 def _units(capacity: Any) -> float:

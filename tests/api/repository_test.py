@@ -1,7 +1,8 @@
 """The repository's contract, on both emulators, and what each access pattern costs."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,11 +12,13 @@ from fastapi import FastAPI
 
 from api.errors import StaleTag, TableMissing, TaskNotFound
 from api.etags import Match, parse_strong
+from api.loop_wire import LoopWire
 from api.main import create_app
 from api.models import NewTask, Sort, Status, Task, TaskChange, TaskQuery
 from api.repository import TaskRepository
 from api.service import TaskService
 from api.table import new_item
+from api.wire import BotocoreWire
 from tests.support.builders import settings
 from tests.support.processes import ROOT
 
@@ -41,6 +44,7 @@ class Tracker:
         self.app = app
         self.tasks: TaskService = app.state.tasks
         self.repository: TaskRepository = app.state.repository
+        self.model = self.repository._model  # noqa: SLF001
 
     async def measured(self, awaitable: Awaitable[object]) -> dict[str, float]:
         """Await something, and tell the request units that it consumed by operation."""
@@ -64,7 +68,7 @@ class Tracker:
     def fill(self, number: int) -> None:
         """Put tasks into the table past the repository, many at a time."""
         config = self.app.state.settings
-        table = boto3.resource(
+        table: Any = boto3.resource(
             "dynamodb",
             endpoint_url=str(config.dynamodb_endpoint),
             region_name=config.aws_region,
@@ -74,6 +78,7 @@ class Tracker:
         with table.batch_writer() as batch:
             for n in range(number):
                 batch.put_item(Item=_plain_item(_task(n)))
+        table.meta.client.close()
 
 
 def _task(number: int) -> Task:
@@ -97,10 +102,13 @@ def _plain_item(task: Task) -> dict[str, Any]:
     }
 
 
-async def _tracker(endpoint: str) -> Tracker:
-    tracker = Tracker(create_app(settings(endpoint)))
+@asynccontextmanager
+async def _tracker(endpoint: str, wire: type[LoopWire | BotocoreWire]) -> AsyncIterator[Tracker]:
+    config = settings(endpoint)
+    tracker = Tracker(create_app(config, wire=wire(config)))
     await tracker.repository.create_table()
-    return tracker
+    yield tracker
+    tracker.repository.wire.close()
 
 
 @pytest.fixture
@@ -108,15 +116,18 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-async def tracker(store: str) -> Tracker:
-    return await _tracker(store)
+@pytest.fixture(params=[LoopWire, BotocoreWire])
+async def tracker(store: str, request: pytest.FixtureRequest) -> AsyncIterator[Tracker]:
+    """A tracker on each emulator, over each wire."""
+    async with _tracker(store, request.param) as tracker:
+        yield tracker
 
 
 @pytest.fixture
-async def priced(local_dynamodb: str) -> Tracker:
+async def priced(local_dynamodb: str) -> AsyncIterator[Tracker]:
     """A tracker whose store reports what a call consumes."""
-    return await _tracker(local_dynamodb)
+    async with _tracker(local_dynamodb, LoopWire) as tracker:
+        yield tracker
 
 
 async def test_a_task_is_read_as_it_was_written(tracker: Tracker) -> None:
@@ -162,9 +173,9 @@ async def test_a_task_leaves_the_indexes_it_no_longer_belongs_to(tracker: Tracke
     assert len((await tracker.tasks.list(WORKSPACE, TaskQuery(status="done"))).items) == 1
 
 
-async def test_a_missing_table_is_named(store: str) -> None:
+async def test_a_missing_table_is_named(tracker: Tracker) -> None:
     """It is the operator's to make, and says so."""
-    tracker = Tracker(create_app(settings(store)))
+    await tracker.repository.wire.run(tracker.model.delete_table)
     with pytest.raises(TableMissing):
         await tracker.repository.ping()
 

@@ -1,0 +1,220 @@
+"""PynamoDB on the event loop, without a thread.
+
+PynamoDB is written as if the network answered at once. Its code runs in a greenlet; where it makes
+its one network call, the greenlet stands still and the event loop sends the request; when the
+answer is there, the greenlet goes on. docs/decisions/0006 has the alternatives.
+"""
+
+import asyncio
+import json
+import random
+import ssl
+import time
+import zlib
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ChecksumError,
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+from botocore.httpsession import get_cert_path
+from botocore.retries.quota import RetryQuota
+from greenlet import getcurrent, greenlet
+
+from api import http1, wire
+from api.settings import Settings
+from api.signing import Credentials, Signer
+
+# What all the calls of one request may take together.
+REQUEST_SECONDS = 8
+CONNECTIONS = 64
+# A retry waits a random time below this, doubled by each further one: full jitter.
+BACKOFF_SECONDS = 0.05
+# What a retry takes from a budget of 500 that each success fills up by one. Where most calls
+# fail, retries would only add to the load.
+RETRY_COST = 10
+RETRYABLE_CODES = frozenset(
+    {
+        "InternalServerError",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "TransactionInProgressException",
+    }
+)
+TRANSIENT_ERRORS = (
+    ChecksumError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+
+T = TypeVar("T")
+
+
+class OutsideBridgeError(RuntimeError):
+    """A PynamoDB call was made where it would block the event loop."""
+
+    def __init__(self) -> None:
+        super().__init__("PynamoDB calls belong inside `await wire.run(...)`")
+
+
+class DeadlineError(BotoCoreError):
+    """The time of the whole request is over."""
+
+    fmt = "No time was left for a call to {endpoint_url}"
+
+
+class _Bridge(greenlet):
+    """A stretch of PynamoDB code, and the time by which it has to be through."""
+
+    def __init__(self, function: Callable[[], Any], deadline: float) -> None:
+        super().__init__(function)
+        # A greenlet begins with an empty context; the request's own holds its trace.
+        self.gr_context = getcurrent().gr_context
+        self.deadline = deadline
+
+
+class LoopWire:
+    """Calls DynamoDB by the event loop, with botocore's configuration, credentials and errors.
+
+    Binary attributes travel as the base64 text that they are in DynamoDB's JSON.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        session = wire.session(settings)
+        self._url: str = wire.client(session, settings).meta.endpoint_url
+        self._credentials = Credentials(session)
+        self._http = http1.Client(
+            self._url,
+            connections=CONNECTIONS,
+            connect_seconds=wire.CONNECT_SECONDS,
+            tls=ssl.create_default_context(cafile=get_cert_path(verify=True)),
+        )
+        self._signer = Signer(self._http.host, settings.aws_region)
+        self._budget = RetryQuota()
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run PynamoDB code, sending its calls as it comes to them."""
+        bridge = _Bridge(function, asyncio.get_running_loop().time() + REQUEST_SECONDS)
+        wanted = bridge.switch()
+        while not bridge.dead:
+            try:
+                answer = await wanted
+            except BaseException as error:  # noqa: BLE001 - it belongs to the code in the bridge
+                wanted = bridge.throw(error)
+            else:
+                wanted = bridge.switch(answer)
+        result: T = wanted
+        return result
+
+    def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        bridge = getcurrent()
+        if not isinstance(bridge, _Bridge) or bridge.parent is None:
+            raise OutsideBridgeError
+        answer: dict[str, Any] = bridge.parent.switch(
+            self._send(operation, arguments, bridge.deadline)
+        )
+        return answer
+
+    def close(self) -> None:
+        self._http.close()
+
+    async def _send(
+        self, operation: str, arguments: dict[str, Any], deadline: float
+    ) -> dict[str, Any]:
+        """Try a call until it succeeds, or has used up its attempts, the budget or the time."""
+        body = json.dumps(arguments, separators=(",", ":")).encode()
+        retries = 0
+        while True:
+            try:
+                answer = await self._attempt(operation, body, deadline, retries)
+            except (ClientError, BotoCoreError) as error:
+                pause = random.uniform(0, BACKOFF_SECONDS * 2**retries)  # noqa: S311 - no secret
+                if not self._may_retry(error, retries, deadline - pause):
+                    raise
+                await asyncio.sleep(pause)
+                retries += 1
+            else:
+                self._budget.release(1)
+                return answer
+
+    def _may_retry(self, error: Exception, retries: int, deadline: float) -> bool:
+        return (
+            retries + 1 < wire.ATTEMPTS
+            and asyncio.get_running_loop().time() < deadline
+            and _is_transient(error)
+            and self._budget.acquire(RETRY_COST)
+        )
+
+    async def _attempt(
+        self, operation: str, body: bytes, deadline: float, retries: int
+    ) -> dict[str, Any]:
+        credentials = await self._credentials.current()
+        seconds = min(wire.READ_SECONDS, deadline - asyncio.get_running_loop().time())
+        context: Any = {"endpoint_url": self._url, "retries": retries}
+        if seconds <= 0:
+            raise DeadlineError(**context)
+        request = self._signer.request(operation, body, credentials, time.time())
+        try:
+            answer = await self._http.exchange(request, seconds)
+        except http1.ConnectError as error:
+            raise EndpointConnectionError(error=error, **context) from error
+        except http1.BrokenError as error:
+            raise ConnectionClosedError(**context) from error
+        except TimeoutError as error:
+            raise ReadTimeoutError(**context) from error
+        return _read(answer, operation, retries)
+
+
+def _is_transient(error: Exception) -> bool:
+    if isinstance(error, ClientError):
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        return status >= 500 or error.response["Error"]["Code"] in RETRYABLE_CODES
+    return isinstance(error, TRANSIENT_ERRORS)
+
+
+def _read(answer: http1.Answer, operation: str, retries: int) -> dict[str, Any]:
+    """Read an answer as botocore does, or raise what botocore would.
+
+    Raises:
+        ClientError: DynamoDB refused the call.
+        ChecksumError: the answer is not the one that was sent.
+    """
+    _check_sum(answer)
+    content = _content(answer.body)
+    metadata = {
+        "RequestId": answer.headers.get("x-amzn-requestid", ""),
+        "HTTPStatusCode": answer.status,
+        "HTTPHeaders": answer.headers,
+        "RetryAttempts": retries,
+    }
+    if answer.status < 300:
+        return {**content, "ResponseMetadata": metadata}
+    # A name such as com.amazonaws.dynamodb.v20120810#ResourceNotFoundException.
+    code = content.pop("__type", str(answer.status)).partition(":")[0].rpartition("#")[2]
+    message = content.get("message", content.get("Message", ""))
+    content |= {"Error": {"Message": message, "Code": code}, "ResponseMetadata": metadata}
+    raise ClientError(cast("Any", content), operation)
+
+
+def _content(body: bytes) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(body or b"{}")
+    except ValueError:
+        # A proxy on the way speaks for itself; its status says enough.
+        return {"message": body[:200].decode(errors="replace")}
+    return content
+
+
+def _check_sum(answer: http1.Answer) -> None:
+    expected = answer.headers.get("x-amz-crc32")
+    if expected and int(expected) != (actual := zlib.crc32(answer.body)):
+        raise ChecksumError(
+            checksum_type="crc32", expected_checksum=expected, actual_checksum=str(actual)
+        )

@@ -1,0 +1,118 @@
+"""Requests to DynamoDB as it wants them: signed (SigV4), with credentials that are never stale."""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from typing import Any
+
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import NoCredentialsError
+from botocore.session import Session
+
+CONTENT_TYPE = "application/x-amz-json-1.0"
+# Renewed in the background from the first on, waited for from the second on.
+RENEW_SECONDS = 15 * 60
+EXPIRED_SECONDS = 60
+
+
+class Credentials:
+    """Botocore's credential chain, asked in a thread so that the event loop goes on."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._source: Any = None
+        self._frozen: ReadOnlyCredentials | None = None
+        self._renewal: Any = None
+
+    async def current(self) -> ReadOnlyCredentials:
+        """Give credentials to sign with now.
+
+        Raises:
+            NoCredentialsError: the chain found none.
+        """
+        if self._frozen is None or self._ends_within(EXPIRED_SECONDS):
+            self._renew_once()
+            # Whoever is cancelled does not take the renewal away from the others.
+            return await asyncio.shield(self._renewal)
+        if self._ends_within(RENEW_SECONDS):
+            self._renew_once()
+        return self._frozen
+
+    def _ends_within(self, seconds: int) -> bool:
+        needed = getattr(self._source, "refresh_needed", None)
+        return needed is not None and needed(refresh_in=seconds)
+
+    def _renew_once(self) -> None:
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.create_task(self._load())
+            self._renewal.add_done_callback(_retrieve)
+
+    async def _load(self) -> ReadOnlyCredentials:
+        self._frozen = await asyncio.to_thread(self._ask_chain)
+        return self._frozen
+
+    def _ask_chain(self) -> ReadOnlyCredentials:
+        self._source = self._source or self._session.get_credentials()
+        if self._source is None:
+            raise NoCredentialsError
+        frozen: ReadOnlyCredentials = self._source.get_frozen_credentials()
+        return frozen
+
+
+def _retrieve(renewal: asyncio.Task[ReadOnlyCredentials]) -> None:
+    """Look at the outcome: a failed renewal that nobody waited for is tried again, not logged."""
+    if not renewal.cancelled():
+        renewal.exception()
+
+
+class Signer:
+    """Writes whole HTTP requests; the day's key is derived once a day."""
+
+    def __init__(self, host: str, region: str) -> None:
+        self._host = host
+        self._region = region
+        self._key_of: tuple[str, str] = ("", "")
+        self._key = b""
+
+    def request(
+        self, operation: str, body: bytes, credentials: ReadOnlyCredentials, now: float
+    ) -> bytes:
+        """Write a signed request for a DynamoDB operation; `now` is in seconds since 1970."""
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        headers = {
+            "content-type": CONTENT_TYPE,
+            "host": self._host,
+            "x-amz-date": stamp,
+            "x-amz-target": f"DynamoDB_20120810.{operation}",
+        }
+        if credentials.token:
+            headers = {**headers, "x-amz-security-token": credentials.token}
+        headers["authorization"] = self._authorization(headers, body, credentials, stamp)
+        headers["content-length"] = str(len(body))
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"POST / HTTP/1.1\r\n{lines}\r\n".encode() + body
+
+    def _authorization(
+        self, headers: dict[str, str], body: bytes, credentials: ReadOnlyCredentials, stamp: str
+    ) -> str:
+        names = ";".join(sorted(headers))
+        lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+        canonical = f"POST\n/\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+        scope = f"{stamp[:8]}/{self._region}/dynamodb/aws4_request"
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"
+        key = self._day_key(stamp[:8], str(credentials.secret_key))
+        signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+        return (
+            f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
+            f"SignedHeaders={names}, Signature={signature}"
+        )
+
+    def _day_key(self, day: str, secret: str) -> bytes:
+        if self._key_of != (day, secret):
+            key = f"AWS4{secret}".encode()
+            for part in (day, self._region, "dynamodb", "aws4_request"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            self._key_of, self._key = (day, secret), key
+        return self._key
