@@ -21,7 +21,7 @@ class Answer(NamedTuple):
     """A whole response; header names are in lower case."""
 
     status: int
-    headers: dict[str, str]
+    headers: dict[bytes, bytes]
     body: bytes
 
 
@@ -132,7 +132,7 @@ class _Connection(asyncio.Protocol):
         self._transport: Any = None
         self._parser: Any = httptools.HttpResponseParser(self)
         self._answer: asyncio.Future[Answer] | None = None
-        self._headers: dict[str, str] = {}
+        self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self._open = False
         self.used_at = 0.0
@@ -175,7 +175,7 @@ class _Connection(asyncio.Protocol):
         self._break(BrokenError(f"closed before a whole answer: {exc}"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._headers[name.lower()] = value
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)

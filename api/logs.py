@@ -17,7 +17,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": rfc3339(datetime.fromtimestamp(record.created, UTC)),
+            "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -39,6 +39,10 @@ class TextLines(logging.Formatter):
         return " ".join((super().formatMessage(record), *fields))
 
 
+def _time(record: logging.LogRecord) -> str:
+    return rfc3339(datetime.fromtimestamp(record.created, UTC))
+
+
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields: dict[str, Any] = getattr(record, "fields", {})
     return fields
@@ -51,6 +55,8 @@ def configure(settings: Settings) -> None:
     )
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if as_json else TextLines())
+    # What no line shows need not be found out for each: logging's own documentation has the list.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # Each request has its own line from the middleware; uvicorn's would be a second one.
     logging.getLogger("uvicorn.access").disabled = True

@@ -117,3 +117,12 @@ class Metrics:
             ["build", "python"],
             registry=registry,
         ).labels(build, platform.python_version()).set(1)
+
+    def observe_request(
+        self, method: str, route: str, status: str, seconds: float, first_byte: float | None
+    ) -> None:
+        """Count a request that has ended, with its times in seconds."""
+        self.requests.labels(method, route, status).inc()
+        self.request_seconds.labels(method, route, status).observe(seconds)
+        if first_byte is not None:
+            self.first_byte_seconds.labels(method, route).observe(first_byte)

@@ -4,10 +4,7 @@ import logging
 import re
 import secrets
 import time
-from dataclasses import dataclass, field
-from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import errors, logs
@@ -15,38 +12,11 @@ from api.metrics import CLIENT_GONE, METHODS, OTHER_METHOD, UNMATCHED, Metrics
 
 # The largest task whose every character is written as a JSON escape is just below it.
 MAX_BODY_BYTES = 128 * 1024
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # FastAPI serves these by routes that leave no template in the scope.
 OWN_PAGES = frozenset({"/docs", "/openapi.json"})
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One request and what became of it; times are in seconds."""
-
-    scope: Scope
-    began: float = field(default_factory=time.perf_counter)
-    status: int | None = None
-    first_byte: float | None = None
-    received_bytes: int = 0
-    client_gone: bool = False
-
-    @property
-    def method(self) -> str:
-        method: str = self.scope["method"]
-        return method if method in METHODS else OTHER_METHOD
-
-    @property
-    def route(self) -> str:
-        if template := getattr(self.scope.get("route"), "path", None):
-            return str(template)
-        return self.scope["path"] if self.scope["path"] in OWN_PAGES else UNMATCHED
-
-    @property
-    def outcome(self) -> str:
-        return CLIENT_GONE if self.status is None else str(self.status)
 
 
 class Surroundings:
@@ -60,92 +30,107 @@ class Surroundings:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["request_id"] = _request_id(scope)
-        exchange = Exchange(scope)
-        with self._metrics.in_flight.track_inprogress():
-            try:
-                await self._answer(exchange, receive, send)
-            finally:
-                self._record(exchange)
-
-    async def _answer(self, exchange: Exchange, receive: Receive, send: Send) -> None:
-        sending = _sender(exchange, send)
+        exchange = Exchange(scope, receive, send)
+        self._metrics.in_flight.inc()
         try:
-            _refuse_declared_length(exchange.scope)
-            await self._app(exchange.scope, _receiver(exchange, receive), sending)
+            await self._answer(exchange)
+        finally:
+            self._metrics.in_flight.dec()
+            self._record(exchange)
+
+    async def _answer(self, exchange: "Exchange") -> None:
+        try:
+            exchange.check_declared_length()
+            await self._app(exchange.scope, exchange.receive, exchange.send)
         except errors.BodyTooLarge as problem:
-            await _send_problem(problem, exchange.scope, receive, sending)
+            await exchange.answer_with(problem)
         except Exception:
             logger.exception("unhandled", extra={"fields": {"id": exchange.scope["request_id"]}})
             if exchange.status is None:
-                await _send_problem(errors.InternalError(), exchange.scope, receive, sending)
+                await exchange.answer_with(errors.InternalError())
 
-    def _record(self, exchange: Exchange) -> None:
-        method, route, status = exchange.method, exchange.route, exchange.outcome
+    def _record(self, exchange: "Exchange") -> None:
         seconds = time.perf_counter() - exchange.began
-        self._metrics.requests.labels(method, route, status).inc()
-        self._metrics.request_seconds.labels(method, route, status).observe(seconds)
-        if exchange.first_byte is not None:
-            self._metrics.first_byte_seconds.labels(method, route).observe(exchange.first_byte)
-        logs.requests.info("request", extra={"fields": _log_fields(exchange, seconds)})
+        method, route, status = exchange.method, exchange.route, exchange.outcome
+        self._metrics.observe_request(method, route, status, seconds, exchange.first_byte)
+        fields = {
+            "id": exchange.scope["request_id"],
+            "method": method,
+            "route": route,
+            "status": int(status),
+            "duration_ms": round(seconds * 1000, 3),
+            "workspace": exchange.scope.get("workspace"),
+        }
+        logs.requests.info("request", extra={"fields": fields})
 
 
-def _log_fields(exchange: Exchange, seconds: float) -> dict[str, Any]:
-    return {
-        "id": exchange.scope["request_id"],
-        "method": exchange.method,
-        "route": exchange.route,
-        "status": int(exchange.outcome),
-        "duration_ms": round(seconds * 1000, 3),
-        "workspace": exchange.scope.get("workspace"),
-    }
+class Exchange:
+    """One request and what becomes of it; times are in seconds."""
 
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self.began = time.perf_counter()
+        self.first_byte: float | None = None
+        self.status: int | None = None
+        self._declared_bytes = 0
+        self._received_bytes = 0
+        self._client_gone = False
+        self._read_head()
 
-def _request_id(scope: Scope) -> str:
-    """Take the caller's id if it is harmless in a log line, or make one."""
-    given = Headers(scope=scope).get("x-request-id", "")
-    return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    def _read_head(self) -> None:
+        """Take the caller's id if it is harmless in a log line, or make one; note the length."""
+        self.scope["request_id"] = secrets.token_hex(8)
+        for name, value in self.scope["headers"]:
+            if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+                self.scope["request_id"] = value.decode()
+            elif name == b"content-length" and value.isdigit():
+                self._declared_bytes = int(value)
 
+    def check_declared_length(self) -> None:
+        if self._declared_bytes > MAX_BODY_BYTES:
+            raise _too_large()
 
-def _refuse_declared_length(scope: Scope) -> None:
-    length = Headers(scope=scope).get("content-length", "0")
-    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
-        raise _too_large()
+    @property
+    def method(self) -> str:
+        method: str = self.scope["method"]
+        return method if method in METHODS else OTHER_METHOD
+
+    @property
+    def route(self) -> str:
+        if (route := self.scope.get("route")) is not None:
+            return str(route.path)
+        return self.scope["path"] if self.scope["path"] in OWN_PAGES else UNMATCHED
+
+    @property
+    def outcome(self) -> str:
+        return CLIENT_GONE if self.status is None else str(self.status)
+
+    async def receive(self) -> Message:
+        """Count the body as it arrives: a chunked one declares no length."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._client_gone = True
+        self._received_bytes += len(message.get("body", b""))
+        if self._received_bytes > MAX_BODY_BYTES:
+            raise _too_large()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Note when and how the answer starts, and put the request id on it."""
+        if message["type"] == "http.response.start":
+            self.first_byte = time.perf_counter() - self.began
+            # An answer to nobody is neither the service's success nor its failure.
+            self.status = None if self._client_gone else message["status"]
+            header = (b"x-request-id", self.scope["request_id"].encode())
+            message["headers"] = [*message["headers"], header]
+        await self._send(message)
+
+    async def answer_with(self, problem: errors.Problem) -> None:
+        answer = errors.render(problem, self.scope["request_id"])
+        await answer(self.scope, self.receive, self.send)
 
 
 def _too_large() -> errors.BodyTooLarge:
     return errors.BodyTooLarge(f"A body has {MAX_BODY_BYTES} bytes at most.")
-
-
-def _receiver(exchange: Exchange, receive: Receive) -> Receive:
-    """Count the body as it arrives: a chunked one declares no length."""
-
-    async def counted() -> Message:
-        message = await receive()
-        exchange.received_bytes += len(message.get("body", b""))
-        if exchange.received_bytes > MAX_BODY_BYTES:
-            raise _too_large()
-        exchange.client_gone |= message["type"] == "http.disconnect"
-        return message
-
-    return counted
-
-
-def _sender(exchange: Exchange, send: Send) -> Send:
-    """Note when and how the answer starts, and put the request id on it."""
-
-    async def noted(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)["X-Request-Id"] = exchange.scope["request_id"]
-            exchange.first_byte = time.perf_counter() - exchange.began
-            # An answer to nobody is not the service's success or failure.
-            exchange.status = None if exchange.client_gone else message["status"]
-        await send(message)
-
-    return noted
-
-
-async def _send_problem(
-    problem: errors.Problem, scope: Scope, receive: Receive, send: Send
-) -> None:
-    await errors.render(problem, scope["request_id"])(scope, receive, send)

@@ -12,12 +12,22 @@ from api.errors import IllegalMove, StaleTag, TaskNotFound
 from api.etags import Match, new_revision, tag
 from api.listing import plan
 from api.metrics import Metrics
-from api.models import MOVES, NewTask, Status, Task, TaskChange, TaskPage, TaskQuery, rfc3339
+from api.models import (
+    MOVES,
+    ULID_PATTERN,
+    NewTask,
+    Status,
+    Task,
+    TaskChange,
+    TaskPage,
+    TaskQuery,
+    rfc3339,
+)
 from api.repository import ConditionFailedError, Edit, TaskRepository
 
 Clock = Callable[[], datetime]
 EVERY_STATUS = frozenset(Status)
-TASK_ID = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
+TASK_ID = re.compile(ULID_PATTERN, re.ASCII)
 
 
 def system_clock() -> datetime:
@@ -39,7 +49,7 @@ class TaskService:
         now = self._clock()
         moment = rfc3339(now)
         task = Task(
-            **new.model_dump(),
+            **dict(new),
             id=str(ULID.from_datetime(now)),
             created_at=moment,
             updated_at=moment,
@@ -80,7 +90,7 @@ class TaskService:
             plan(workspace, query), query.limit, position
         )
         next_cursor = self._cursors.seal(following, context) if following else None
-        return TaskPage.model_construct(items=tasks, next_cursor=next_cursor)
+        return TaskPage(tasks, next_cursor)
 
     def _edit(self, match: Match, values: dict[str, Any]) -> Edit:
         moment = rfc3339(self._clock())
