@@ -10,10 +10,12 @@ PYTHON ?= $(shell for p in python3.13 python3.14 python3.12 python3.11 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := build/bench-venv
+BENCH_READY := $(BENCH)/.ready
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
 
-.PHONY: help run reset test lint format fuzz lock upgrade
+.PHONY: help run reset test lint format fuzz bench lock upgrade
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,12 +42,21 @@ format: $(READY)  ## Put the code into shape
 fuzz: $(READY)  ## Fuzz the running API for longer (FUZZ_EXAMPLES an operation)
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(BIN)/python -m pytest tests/api/fuzz_test.py --no-cov $(ARGS)
 
+bench: $(BENCH_READY)  ## Measure this app beside its peers (20 minutes at most; needs wrk)
+	@$(BENCH)/bin/python -m tests.bench.bench $(ARGS)
+
 lock: $(READY)  ## Write both requirement files anew from pyproject.toml
 	$(UV_COMPILE) pyproject.toml -o requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group dev -c requirements.txt -o tests/requirements.txt $(UPGRADE)
+	$(UV_COMPILE) --group bench -o tests/bench/requirements.txt $(UPGRADE)
 
 upgrade:  ## Lock the newest releases
 	$(MAKE) lock UPGRADE=--upgrade
+
+$(BENCH_READY): tests/bench/requirements.txt
+	@$(PYTHON) -m venv --clear $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 $(READY): requirements.txt tests/requirements.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; PYTHON=/path/to/it make ..."; exit 1; }

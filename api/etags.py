@@ -3,8 +3,8 @@
 docs/decisions/0004 says why it is not the version number.
 """
 
+import os
 import re
-import secrets
 from typing import NamedTuple
 
 TAG = re.compile(r'"([0-9a-f]{16})"', re.ASCII)
@@ -15,7 +15,7 @@ HEADER_MAX_LENGTH = 1000
 
 
 def new_revision() -> str:
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 def tag(revision: str) -> str:

@@ -22,6 +22,13 @@ ORDERS = {
 }
 # Narrowest first: one person has fewer tasks than one project, and a project than a status.
 SCOPES = ("assignee", "project", "status")
+ALL_TASKS = TaskItem.sk.startswith(TASK)
+EQUALITIES: "dict[str, Attribute[Any]]" = {
+    "assignee": TaskItem.assignee,
+    "project": TaskItem.project,
+    "status": TaskItem.status,
+    "priority": TaskItem.priority,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +108,13 @@ def _range(query: TaskQuery, narrowed_by: str | None, order: str) -> Condition |
     if order == "priority" and query.priority:
         return TaskItem.priority_order.startswith(f"{RANKS[query.priority]}#")
     # The table's own partition will hold more than tasks; its indexes hold nothing else.
-    return None if _index(narrowed_by, order) else TaskItem.sk.startswith(TASK)
+    return None if _index(narrowed_by, order) else ALL_TASKS
 
 
 def _filters(query: TaskQuery, served: set[str | None]) -> list[Condition]:
-    equal: dict[str, Attribute[Any]] = {
-        "assignee": TaskItem.assignee,
-        "project": TaskItem.project,
-        "status": TaskItem.status,
-        "priority": TaskItem.priority,
-    }
     filters = [
         attribute == wanted
-        for name, attribute in equal.items()
+        for name, attribute in EQUALITIES.items()
         if name not in served and (wanted := getattr(query, name))
     ]
     if query.label:

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 
 from api import errors
 from api.cursor import Cursors
+from api.logs import RequestLog
 from api.loop_wire import LoopWire
 from api.metrics import Metrics
 from api.middleware import Surroundings
@@ -51,7 +52,7 @@ def create_app(
     errors.install(app)
     app.include_router(tasks.router)
     app.include_router(operations.router)
-    app.add_middleware(Surroundings, metrics=metrics)
+    app.add_middleware(Surroundings, metrics=metrics, log=RequestLog(settings))
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 

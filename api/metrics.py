@@ -3,6 +3,7 @@
 docs/metrics.md lists them for operators; a test compares the two.
 """
 
+import functools
 import platform
 
 from prometheus_client import (
@@ -118,11 +119,45 @@ class Metrics:
             registry=registry,
         ).labels(build, platform.python_version()).set(1)
 
+        # A series is looked up once: `labels` costs as much as all the counting.
+        self._request_series = functools.cache(self._find_request_series)
+        self._call_series = functools.cache(self._find_call_series)
+
     def observe_request(
         self, method: str, route: str, status: str, seconds: float, first_byte: float | None
     ) -> None:
         """Count a request that has ended, with its times in seconds."""
-        self.requests.labels(method, route, status).inc()
-        self.request_seconds.labels(method, route, status).observe(seconds)
+        requests, request_seconds, first_byte_seconds = self._request_series(method, route, status)
+        requests.inc()
+        request_seconds.observe(seconds)
         if first_byte is not None:
-            self.first_byte_seconds.labels(method, route).observe(first_byte)
+            first_byte_seconds.observe(first_byte)
+
+    def observe_call(
+        self, operation: str, outcome: str, seconds: float, retries: int, units: float
+    ) -> None:
+        """Count a call to DynamoDB that has ended, with its time in seconds."""
+        calls, call_seconds, all_retries, capacity = self._call_series(operation, outcome)
+        calls.inc()
+        call_seconds.observe(seconds)
+        all_retries.inc(retries)
+        capacity.inc(units)
+
+    def _find_request_series(
+        self, method: str, route: str, status: str
+    ) -> tuple[Counter, Histogram, Histogram]:
+        return (
+            self.requests.labels(method, route, status),
+            self.request_seconds.labels(method, route, status),
+            self.first_byte_seconds.labels(method, route),
+        )
+
+    def _find_call_series(
+        self, operation: str, outcome: str
+    ) -> tuple[Counter, Histogram, Counter, Counter]:
+        return (
+            self.calls.labels(operation, outcome),
+            self.call_seconds.labels(operation),
+            self.retries.labels(operation),
+            self.capacity.labels(operation),
+        )

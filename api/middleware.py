@@ -1,13 +1,14 @@
 """What surrounds every request: its id, its limit, one log line and its metrics."""
 
 import logging
+import random
 import re
-import secrets
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import errors, logs
+from api import errors
+from api.logs import RequestLog
 from api.metrics import CLIENT_GONE, METHODS, OTHER_METHOD, UNMATCHED, Metrics
 
 # The largest task whose every character is written as a JSON escape is just below it.
@@ -22,9 +23,10 @@ logger = logging.getLogger(__name__)
 class Surroundings:
     """The outermost layer of the app: nothing leaves it unseen, unlabelled or as a traceback."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, log: RequestLog) -> None:
         self._app = app
         self._metrics = metrics
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,15 +55,16 @@ class Surroundings:
         seconds = time.perf_counter() - exchange.began
         method, route, status = exchange.method, exchange.route, exchange.outcome
         self._metrics.observe_request(method, route, status, seconds, exchange.first_byte)
-        fields = {
-            "id": exchange.scope["request_id"],
-            "method": method,
-            "route": route,
-            "status": int(status),
-            "duration_ms": round(seconds * 1000, 3),
-            "workspace": exchange.scope.get("workspace"),
-        }
-        logs.requests.info("request", extra={"fields": fields})
+        self._log.write(
+            {
+                "id": exchange.scope["request_id"],
+                "method": method,
+                "route": route,
+                "status": int(status),
+                "duration_ms": round(seconds * 1000, 3),
+                "workspace": exchange.scope.get("workspace"),
+            }
+        )
 
 
 class Exchange:
@@ -81,7 +84,7 @@ class Exchange:
 
     def _read_head(self) -> None:
         """Take the caller's id if it is harmless in a log line, or make one; note the length."""
-        self.scope["request_id"] = secrets.token_hex(8)
+        self.scope["request_id"] = f"{random.getrandbits(64):016x}"
         for name, value in self.scope["headers"]:
             if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
                 self.scope["request_id"] = value.decode()

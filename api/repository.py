@@ -14,7 +14,7 @@ from api.errors import StoreThrottled, StoreUnavailable, TableMissing, TaskNotFo
 from api.etags import Match
 from api.listing import Listing
 from api.models import Status, Task
-from api.table import TASK, TaskItem, attributes, new_item, partition, task_of
+from api.table import TASK, TaskItem, attributes, item_of, partition, task_of
 from api.wire import Wire
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Edit(NamedTuple):
     match: Match
     values: dict[str, Any]
     revision: str
-    # The statuses that allow the move; all of them where the status stays.
-    from_statuses: frozenset[Status]
+    # The statuses that allow the move; none are named where the status stays.
+    from_statuses: frozenset[Status] = frozenset()
 
 
 class Edited(NamedTuple):
@@ -85,9 +85,11 @@ class TaskRepository:
 
     @over_the_wire
     def add(self, workspace: str, task: Task) -> None:
-        item = new_item(workspace, task)
         self._table.put_item(
-            item.pk, item.sk, attributes=item.serialize(), condition=TaskItem.pk.does_not_exist()
+            partition(workspace),
+            TASK + task.id,
+            attributes=item_of(workspace, task),
+            condition=TaskItem.pk.does_not_exist(),
         )
 
     @over_the_wire
@@ -101,14 +103,16 @@ class TaskRepository:
                 partition(workspace),
                 TASK + task_id,
                 actions=_actions(workspace, task_id, edit),
-                condition=_matches(edit.match) & TaskItem.status.is_in(*edit.from_statuses),
+                condition=_condition(edit),
                 return_values=ALL_NEW,
             )
         except PynamoDBException as error:
             self._explain_refusal(error, workspace, task_id)
             raise
         item = answer["Attributes"]
-        return Edited(task_of(item), Status(item["previous_status"]["S"]))
+        task = task_of(item)
+        moved_from = Status(item["previous_status"]["S"]) if "status" in edit.values else None
+        return Edited(task, moved_from or task.status)
 
     @over_the_wire
     def remove(self, workspace: str, task_id: str, match: Match) -> None:
@@ -169,15 +173,21 @@ def _matches(match: Match) -> Condition:
     return TaskItem.revision.is_in(*match.revisions or {"-"})
 
 
+def _condition(edit: Edit) -> Condition:
+    condition = _matches(edit.match)
+    if edit.from_statuses:
+        condition &= TaskItem.status.is_in(*edit.from_statuses)
+    return condition
+
+
 def _actions(workspace: str, task_id: str, edit: Edit) -> list[Action]:
     changed = attributes(workspace, task_id, edit.values)
-    return [
-        *(_action(name, value) for name, value in changed.items()),
-        TaskItem.revision.set(edit.revision),
-        TaskItem.version.add(1),
+    actions = [_action(name, value) for name, value in changed.items()]
+    actions += [TaskItem.revision.set(edit.revision), TaskItem.version.add(1)]
+    if "status" in edit.values:
         # The right side is the status before this update: DynamoDB reads before it writes.
-        TaskItem.previous_status.set(TaskItem.status),
-    ]
+        actions.append(TaskItem.previous_status.set(TaskItem.status))
+    return actions
 
 
 def _action(name: str, value: Any) -> Action:

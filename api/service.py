@@ -26,7 +26,6 @@ from api.models import (
 from api.repository import ConditionFailedError, Edit, TaskRepository
 
 Clock = Callable[[], datetime]
-EVERY_STATUS = frozenset(Status)
 TASK_ID = re.compile(ULID_PATTERN, re.ASCII)
 
 
@@ -97,7 +96,7 @@ class TaskService:
         stamped = {**values, "updated_at": moment}
         wanted = values.get("status")
         if wanted is None:
-            return Edit(match, stamped, new_revision(), EVERY_STATUS)
+            return Edit(match, stamped, new_revision())
         stamped["completed_at"] = moment if wanted is Status.DONE else None
         return Edit(match, stamped, new_revision(), _may_become(wanted))
 

@@ -128,15 +128,26 @@ def _attributes_of(
             pass
 
 
-def new_item(workspace: str, task: Task) -> TaskItem:
+def item_of(workspace: str, task: Task) -> dict[str, Any]:
+    """Write a task as DynamoDB's JSON; what is empty is left out."""
     fields = {name: getattr(task, name) for name in Task.__slots__ if name not in NOT_STORED}
-    present = {
-        name: value
+    item = {
+        name: _json(value)
         for name, value in attributes(workspace, task.id, fields).items()
         if value is not None
     }
-    revision = task.etag.strip('"')
-    return TaskItem(partition(workspace), TASK + task.id, revision=revision, **present)
+    item["pk"] = {"S": partition(workspace)}
+    item["sk"] = {"S": TASK + task.id}
+    item["revision"] = {"S": task.etag.strip('"')}
+    return item
+
+
+def _json(value: str | int | list[str]) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, int):
+        return {"N": str(value)}
+    return {"L": [{"S": text} for text in value]}
 
 
 def task_of(item: dict[str, Any]) -> Task:

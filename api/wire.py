@@ -15,6 +15,10 @@ from api.settings import Settings
 CONNECT_SECONDS = 1
 READ_SECONDS = 2
 ATTEMPTS = 3
+# The calls that say what they consumed, if asked.
+ITEM_OPERATIONS = frozenset(
+    {"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "TransactWriteItems"}
+)
 
 T = TypeVar("T")
 
@@ -87,6 +91,12 @@ class WiredConnection(Connection):
     def client(self) -> Any:
         return self._seam
 
+    def dispatch(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Do what PynamoDB does here, less the signals to which nobody listens."""
+        if operation_name in ITEM_OPERATIONS:
+            operation_kwargs.setdefault("ReturnConsumedCapacity", "TOTAL")
+        return self._make_api_call(operation_name, operation_kwargs)
+
 
 class _Seam:
     """The one method of botocore's client that PynamoDB calls."""
@@ -97,11 +107,11 @@ class _Seam:
 
     def _make_api_call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         began = time.perf_counter()
-        outcome, retries = "cancelled", 0
+        outcome, retries, units = "cancelled", 0, 0.0
         try:
             answer = self._wire.call(operation, arguments)
             outcome, retries = "ok", answer["ResponseMetadata"]["RetryAttempts"]
-            self._metrics.capacity.labels(operation).inc(_units(answer.get("ConsumedCapacity")))
+            units = _units(answer.get("ConsumedCapacity"))
         except ClientError as error:
             outcome = error.response["Error"]["Code"]
             retries = error.response["ResponseMetadata"].get("RetryAttempts", 0)
@@ -110,9 +120,8 @@ class _Seam:
             outcome, retries = type(error).__name__, error.kwargs.get("retries", 0)
             raise
         finally:
-            self._metrics.calls.labels(operation, outcome).inc()
-            self._metrics.call_seconds.labels(operation).observe(time.perf_counter() - began)
-            self._metrics.retries.labels(operation).inc(retries)
+            seconds = time.perf_counter() - began
+            self._metrics.observe_call(operation, outcome, seconds, retries, units)
         return answer
 
 

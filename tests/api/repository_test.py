@@ -17,7 +17,7 @@ from api.main import create_app
 from api.models import NewTask, Sort, Status, Task, TaskChange, TaskQuery
 from api.repository import TaskRepository
 from api.service import TaskService
-from api.table import new_item
+from api.table import item_of
 from api.wire import BotocoreWire
 from tests.support.builders import settings
 from tests.support.processes import ROOT
@@ -95,7 +95,7 @@ def _task(number: int) -> Task:
 
 
 def _plain_item(task: Task) -> dict[str, Any]:
-    item = new_item(WORKSPACE, task).serialize()
+    item = item_of(WORKSPACE, task)
     return {
         name: int(value["N"]) if "N" in value else value.get("S", [])
         for name, value in item.items()

@@ -1,0 +1,34 @@
+"""The benchmark as a picture."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+
+mpl.use("svg")
+# The same input makes the same file, so that a picture changes only with its figures.
+mpl.rcParams["svg.hashsalt"] = "task-tracker"
+OWN, OTHERS = "#1f6feb", "#b6bfca"
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw each system's CPU time by operation, as a multiple of bare FastAPI's."""
+    operations = list(dict.fromkeys(row["operation"] for row in rows))
+    figure, axes = plt.subplots(1, len(operations), figsize=(12, 2.6), sharey=True)
+    for axis, operation in zip(axes, operations, strict=True):
+        own = [row for row in rows if row["operation"] == operation]
+        colours = [OWN if row["system"] == "this app" else OTHERS for row in own]
+        bars = axis.barh(
+            [row["system"] for row in own], [row["ratio_to_bare"] for row in own], color=colours
+        )
+        axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
+        axis.set_title(operation, fontsize=10)
+        axis.margins(x=0.2)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=8)
+    axes[0].invert_yaxis()
+    figure.suptitle("CPU time of the API process per request, as a multiple of bare FastAPI's")
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
