@@ -18,37 +18,6 @@ LONGEST_NAME = 100
 IF_MATCH = ("header", "if-match")
 
 
-SCHEMA_NAME = "Problem"
-SCHEMA = {
-    "type": "object",
-    "description": "A failure (RFC 9457). A problem type can have members of its own.",
-    "required": ["type", "title", "status", "request_id"],
-    "properties": {
-        "type": {"type": "string", "description": "Names the kind of failure; stable."},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "request_id": {"type": "string", "description": "Also in X-Request-Id and in the log."},
-        "errors": {
-            "type": "array",
-            "description": "What is wrong with the request, field by field.",
-            "items": {
-                "type": "object",
-                "required": ["location", "field", "detail"],
-                "properties": {
-                    "location": {"type": "string", "examples": ["body", "query", "header"]},
-                    "field": {"type": "string"},
-                    "detail": {"type": "string"},
-                },
-            },
-        },
-        "current_etag": {"type": "string"},
-        "current_status": {"type": "string"},
-        "legal_moves": {"type": "array", "items": {"type": "string"}},
-    },
-}
-
-
 class Problem(HTTPException):
     """A failure that the caller is told of.
 
@@ -197,31 +166,6 @@ def _invalid(errors: list[dict[str, Any]]) -> Problem:
     faults = [_fault(error) for error in errors[:MOST_FAULTS]]
     detail = f"{faults[0]['location']} {faults[0]['field']}: {faults[0]['detail']}"
     return InvalidRequest(detail, errors=faults)
-
-
-def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """Document the failures of an operation; several may share a status."""
-    titles: dict[int, list[str]] = {}
-    for problem in problems:
-        titles.setdefault(problem.status, []).append(problem.title)
-    content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{SCHEMA_NAME}"}}}
-    return {
-        status: {"description": ", or: ".join(names), "content": content}
-        for status, names in titles.items()
-    }
-
-
-def correct(document: dict[str, Any]) -> None:
-    """Put the problem schema into an OpenAPI document in the place of FastAPI's own errors."""
-    schemas = document["components"]["schemas"]
-    for fastapis_own in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(fastapis_own, None)
-    schemas[SCHEMA_NAME] = SCHEMA
-    for path in document["paths"].values():
-        for operation in path.values():
-            # FastAPI adds a 422 to whatever has a parameter, though none here can fail as text.
-            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
-                del operation["responses"]["422"]
 
 
 def install(app: FastAPI) -> None:

@@ -5,12 +5,11 @@ import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from functools import partial
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
-from api import errors
+from api import errors, openapi
 from api.cursor import Cursors
 from api.logs import RequestLog
 from api.loop_wire import LoopWire
@@ -53,7 +52,7 @@ def create_app(
     app.include_router(tasks.router)
     app.include_router(operations.router)
     app.add_middleware(Surroundings, metrics=metrics, log=RequestLog(settings))
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
+    app.openapi = partial(openapi.document, app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
 
@@ -79,12 +78,3 @@ async def _make_local_table(app: FastAPI) -> None:
             await asyncio.sleep(RETRY_TABLE_SECONDS)
         else:
             break
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """Describe the API, with failures as what they are: problem documents."""
-    if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        errors.correct(document)
-        app.openapi_schema = document
-    return app.openapi_schema

@@ -15,6 +15,13 @@ from tests.launch_test import free_port
 from tests.support.builders import SECRET
 from tests.support.processes import ROOT
 
+# Where a package is not called what its distribution is.
+DISTRIBUTIONS = {
+    "prometheus_client": "prometheus-client",
+    "pydantic_core": "pydantic-core",
+    "pydantic_settings": "pydantic-settings",
+    "ulid": "python-ulid",
+}
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
@@ -91,12 +98,7 @@ def test_the_app_needs_nothing_beyond_its_lock() -> None:
         for module in (ROOT / "api").rglob("*.py")
         for name in re.findall(r"^(?:from|import) (\w+)", module.read_text(), re.MULTILINE)
     }
-    distributions = {
-        "ulid": "python-ulid",
-        "pydantic_settings": "pydantic-settings",
-        "prometheus_client": "prometheus-client",
-    }
     theirs = {
-        distributions.get(name, name) for name in imported - sys.stdlib_module_names - {"api"}
+        DISTRIBUTIONS.get(name, name) for name in imported - sys.stdlib_module_names - {"api"}
     }
     assert theirs <= locked

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api import errors
+from api.openapi import responses
 
 router = APIRouter(tags=["operations"])
 
@@ -22,7 +23,7 @@ async def livez() -> Response:
     "/readyz",
     summary="Can the process reach its table",
     response_model=dict[str, str],
-    responses=errors.responses(*errors.STORE_FAILURES),
+    responses=responses(*errors.STORE_FAILURES),
 )
 async def readyz(request: Request) -> Response:
     await request.app.state.repository.ping()

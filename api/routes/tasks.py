@@ -9,6 +9,7 @@ from starlette.responses import Response
 from api import errors, etags
 from api.access import Caller
 from api.models import NewTask, Task, TaskChange, TaskPage, TaskQuery
+from api.openapi import responses
 from api.service import TaskService
 
 JSON = "application/json"
@@ -80,7 +81,7 @@ def _answer(task: Task, status: int = 200, **headers: str) -> Response:
                 "Location": {"schema": {"type": "string"}, "description": "The task's path."},
             },
         },
-        **errors.responses(
+        **responses(
             errors.BodyTooLarge,
             errors.WrongMediaType,
             errors.InvalidRequest,
@@ -102,7 +103,7 @@ async def create_task(tasks: Tasks, caller: Caller, new: NewTask) -> Response:
     "dropped from what is read, and their pages can be short.",
     responses={
         200: {"description": "One page."},
-        **errors.responses(errors.BadCursor, errors.InvalidRequest, *errors.STORE_FAILURES),
+        **responses(errors.BadCursor, errors.InvalidRequest, *errors.STORE_FAILURES),
     },
 )
 async def list_tasks(
@@ -120,7 +121,7 @@ async def list_tasks(
     responses={
         200: {"description": "The task.", "headers": ETAG_HEADER},
         304: {"description": "The client has this state already.", "headers": ETAG_HEADER},
-        **errors.responses(errors.TaskNotFound, *errors.STORE_FAILURES),
+        **responses(errors.TaskNotFound, *errors.STORE_FAILURES),
     },
 )
 async def read_task(
@@ -141,7 +142,7 @@ async def read_task(
     dependencies=[Depends(_merge_patch_only)],
     responses={
         200: {"description": "The task after the change.", "headers": ETAG_HEADER},
-        **errors.responses(
+        **responses(
             errors.TaskNotFound,
             errors.IllegalMove,
             errors.StaleTag,
@@ -170,7 +171,7 @@ async def change_task(
     summary="Delete a task",
     responses={
         204: {"description": "The task is gone."},
-        **errors.responses(
+        **responses(
             errors.TaskNotFound,
             errors.StaleTag,
             errors.InvalidRequest,

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.bench import chart, stub
+from tests.bench import stub
 from tests.support.processes import ROOT, is_free
 
 SYSTEMS = ("this app", "bare", "pynamodb-threads", "boto3-threads", "aiobotocore", "aiodynamo")
@@ -281,6 +281,9 @@ def main() -> None:
     counting = middleware(2 * arguments.rounds + 1, arguments.seconds)
     report = {"rows": measured, "middleware_cpu_us": counting}
     (ROOT / "build" / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
+    # matplotlib is in the benchmark's own environment only.
+    from tests.bench import chart
+
     chart.draw(measured, ROOT / "docs" / "images" / "bench.svg")
     print(table(measured))
     print(
