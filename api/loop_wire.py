@@ -176,11 +176,11 @@ class LoopWire:
     async def _attempt(
         self, operation: str, body: bytes, deadline: float, retries: int
     ) -> dict[str, Any]:
-        credentials = await self._credentials.current()
         seconds = min(wire.READ_SECONDS, deadline - asyncio.get_running_loop().time())
         context: Any = {"endpoint_url": self._url, "retries": retries}
         if seconds <= 0:
             raise DeadlineError(**context)
+        credentials = await self._credentials.current(seconds)
         request = self._signer.request(operation, body, credentials, time.time())
         try:
             answer = await self._http.exchange(request, seconds)

@@ -23,6 +23,7 @@ from api.table import bind
 from api.wire import Wire, WiredConnection
 
 RETRY_TABLE_SECONDS = 1
+FIRST_TABLE_SECONDS = 2
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gc.collect()
     gc.freeze()
     making = asyncio.create_task(_make_local_table(app))
+    # Usually it is there before the first request; a store that is away is no reason to wait.
+    await asyncio.wait({making}, timeout=FIRST_TABLE_SECONDS)
     yield
     making.cancel()
     with suppress(asyncio.CancelledError):

@@ -29,6 +29,12 @@ OUR_FAULT = frozenset({"SerializationException", "ValidationException"})
 # What one page may cost: a thousand rows of a kilobyte are 125 request units.
 MOST_ROWS_READ = 1000
 
+NEW = TaskItem.pk.does_not_exist()
+THERE = TaskItem.pk.exists()
+NEXT_VERSION = TaskItem.version.add(1)
+# The right side is the status before this update: DynamoDB reads before it writes.
+KEEP_STATUS = TaskItem.previous_status.set(TaskItem.status)
+
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
@@ -89,7 +95,7 @@ class TaskRepository:
             partition(workspace),
             TASK + task.id,
             attributes=item_of(workspace, task),
-            condition=TaskItem.pk.does_not_exist(),
+            condition=NEW,
         )
 
     @over_the_wire
@@ -137,7 +143,7 @@ class TaskRepository:
             answer = self._table.query(limit=rows, **listing.query(position))
             found += answer["Items"]
             rows_read += answer["ScannedCount"]
-            rows *= 2
+            rows = min(rows * 2, MOST_ROWS_READ - rows_read)
             if not (key := answer.get("LastEvaluatedKey")):
                 position = None
                 break
@@ -168,7 +174,7 @@ class TaskRepository:
 
 def _matches(match: Match) -> Condition:
     if match.any_revision:
-        return TaskItem.pk.exists()
+        return THERE
     # A condition needs a value to compare with, and no revision is a dash.
     return TaskItem.revision.is_in(*match.revisions or {"-"})
 
@@ -183,10 +189,9 @@ def _condition(edit: Edit) -> Condition:
 def _actions(workspace: str, task_id: str, edit: Edit) -> list[Action]:
     changed = attributes(workspace, task_id, edit.values)
     actions = [_action(name, value) for name, value in changed.items()]
-    actions += [TaskItem.revision.set(edit.revision), TaskItem.version.add(1)]
+    actions += [TaskItem.revision.set(edit.revision), NEXT_VERSION]
     if "status" in edit.values:
-        # The right side is the status before this update: DynamoDB reads before it writes.
-        actions.append(TaskItem.previous_status.set(TaskItem.status))
+        actions.append(KEEP_STATUS)
     return actions
 
 
@@ -207,5 +212,5 @@ def _problem(error: PynamoDBException) -> Exception:
     if code == "ResourceNotFoundException":
         return TableMissing("The table does not exist, or is not yet active.")
     if code in THROTTLED:
-        return StoreThrottled("DynamoDB is throttling; nothing was written.")
+        return StoreThrottled("DynamoDB is throttling.")
     return StoreUnavailable(f"DynamoDB did not answer as it should ({name}).")

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from botocore.credentials import ReadOnlyCredentials
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import CredentialRetrievalError, NoCredentialsError
 from botocore.session import Session
 
 CONTENT_TYPE = "application/x-amz-json-1.0"
@@ -27,19 +27,30 @@ class Credentials:
         self._frozen: ReadOnlyCredentials | None = None
         self._renewal: Any = None
 
-    async def current(self) -> ReadOnlyCredentials:
-        """Give credentials to sign with now.
+    async def current(self, seconds: float) -> ReadOnlyCredentials:
+        """Give credentials to sign with now, waiting for so many seconds at most.
 
         Raises:
             NoCredentialsError: the chain found none.
+            CredentialRetrievalError: it did not answer in time.
         """
         if self._frozen is None or self._ends_within(EXPIRED_SECONDS):
-            self._renew_once()
-            # Whoever is cancelled does not take the renewal away from the others.
-            return await asyncio.shield(self._renewal)
+            return await self._renewed(seconds)
         if self._ends_within(RENEW_SECONDS):
             self._renew_once()
         return self._frozen
+
+    async def _renewed(self, seconds: float) -> ReadOnlyCredentials:
+        self._renew_once()
+        try:
+            async with asyncio.timeout(seconds):
+                # Who stops waiting does not take the renewal away from the others.
+                renewed: ReadOnlyCredentials = await asyncio.shield(self._renewal)
+                return renewed
+        except TimeoutError:
+            raise CredentialRetrievalError(
+                provider="chain", error_msg="it did not answer in time"
+            ) from None
 
     def _ends_within(self, seconds: int) -> bool:
         needed = getattr(self._source, "refresh_needed", None)

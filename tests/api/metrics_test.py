@@ -219,5 +219,5 @@ def _declared() -> Iterator[tuple[str, tuple[str, set[str]]]]:
         if isinstance(metric, Counter | Gauge | Histogram):
             (family,) = metric.collect()
             name = family.name + ("_total" if family.type == "counter" else "")
-            yield name, (family.type, set(metric._labelnames))  # noqa: SLF001
+            yield name, (family.type, set(metric._labelnames))
     yield "task_tracker_build", ("gauge", {"build", "python"})

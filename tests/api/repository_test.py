@@ -44,7 +44,7 @@ class Tracker:
         self.app = app
         self.tasks: TaskService = app.state.tasks
         self.repository: TaskRepository = app.state.repository
-        self.model = self.repository._model  # noqa: SLF001
+        self.model = self.repository._model
 
     async def measured(self, awaitable: Awaitable[object]) -> dict[str, float]:
         """Await something, and tell the request units that it consumed by operation."""

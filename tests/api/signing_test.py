@@ -1,23 +1,31 @@
 """Signatures and credentials: botocore's own are the measure."""
 
 import asyncio
+import json
+import os
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import botocore.auth
+import botocore.session
 import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import CredentialRetrievalError, NoCredentialsError
 from botocore.session import Session
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.loop_wire import LoopWire
+from api.settings import Settings
 from api.signing import CONTENT_TYPE, Credentials, Signer
+from tests.support.builders import SECRET
+from tests.support.peer import Peer, scripted
 
 HOST, REGION = "dynamodb.eu-west-1.amazonaws.com", "eu-west-1"
 words = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=60)
@@ -116,7 +124,7 @@ class Chain(Session):
 
 
 async def _key(credentials: Credentials) -> str | None:
-    return (await credentials.current()).access_key
+    return (await credentials.current(5)).access_key
 
 
 @pytest.fixture
@@ -138,7 +146,7 @@ async def test_credentials_near_their_end_are_renewed_in_the_background() -> Non
     """Requests go on with the old ones, which still hold, until the new ones are there."""
     chain = Chain()
     credentials = Credentials(chain)
-    await credentials.current()
+    await credentials.current(5)
     chain.minutes = 50
     chain.open.clear()
     assert [await _key(credentials) for _ in range(5)] == ["key-1"] * 5
@@ -154,7 +162,7 @@ async def test_credentials_at_their_end_are_not_used() -> None:
     """A request waits for new ones rather than be refused."""
     chain = Chain()
     credentials = Credentials(chain)
-    await credentials.current()
+    await credentials.current(5)
     chain.minutes = 60
     assert await asyncio.gather(*(_key(credentials) for _ in range(5))) == ["key-2"] * 5
 
@@ -189,6 +197,19 @@ async def test_who_stops_waiting_does_not_stop_the_renewal() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_chain_that_hangs_is_not_waited_for_for_ever() -> None:
+    """The request's own time bounds it; what comes late serves the next."""
+    chain = Chain()
+    chain.open.clear()
+    credentials = Credentials(chain)
+    with pytest.raises(CredentialRetrievalError):
+        await credentials.current(0.05)
+    chain.open.set()
+    assert await _key(credentials) == "key-1"
+    assert chain.asked == 1
+
+
+@pytest.mark.anyio
 async def test_no_credentials_is_an_error_and_asked_again_next_time() -> None:
     """A role that is not yet there may come."""
 
@@ -201,5 +222,64 @@ async def test_no_credentials_is_an_error_and_asked_again_next_time() -> None:
 
     credentials = Credentials(Empty())
     with pytest.raises(NoCredentialsError):
-        await credentials.current()
+        await credentials.current(5)
     assert await _key(credentials) == "late"
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """An environment without any credentials of its own."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return monkeypatch
+
+
+@pytest.mark.anyio
+async def test_credentials_come_from_the_environment(nobody: pytest.MonkeyPatch) -> None:
+    """As on a developer's machine, and on Lambda."""
+    nobody.setenv("AWS_ACCESS_KEY_ID", "from-environment")
+    nobody.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert await _key(Credentials(botocore.session.get_session())) == "from-environment"
+
+
+@pytest.mark.anyio
+async def test_credentials_come_from_a_profile(nobody: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As an operator has them, by name."""
+    (tmp_path / "credentials").write_text(
+        "[ops]\naws_access_key_id = from-profile\naws_secret_access_key = secret\n"
+    )
+    nobody.setenv("AWS_PROFILE", "ops")
+    assert await _key(Credentials(botocore.session.get_session())) == "from-profile"
+
+
+@pytest.mark.anyio
+async def test_credentials_come_from_the_task_role(nobody: pytest.MonkeyPatch) -> None:
+    """As on ECS: by HTTP from the agent, with a token, and signed with from then on."""
+
+    async def agent(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.read(reader)
+        role = {
+            "AccessKeyId": "from-role",
+            "SecretAccessKey": "secret",
+            "Token": "session",
+            "Expiration": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+        }
+        body = json.dumps(role).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+
+    async with scripted(agent) as peer:
+        nobody.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{peer.url}/role")
+        role = await Credentials(botocore.session.get_session()).current(5)
+    assert (role.access_key, role.token) == ("from-role", "session")
+
+
+def test_aws_is_where_botocore_says(nobody: pytest.MonkeyPatch) -> None:
+    """Without a local endpoint: DynamoDB's own address in the region, over TLS."""
+    config = Settings(cursor_secret=SECRET, aws_region="eu-west-1")
+    sender = LoopWire(config)
+    assert sender._url == "https://dynamodb.eu-west-1.amazonaws.com"
+    assert sender._http.host == "dynamodb.eu-west-1.amazonaws.com"

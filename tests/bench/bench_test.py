@@ -65,3 +65,12 @@ def test_rows_are_medians_with_ratios() -> None:
         ("bare", 100.0, 1.0),
         ("this app", 250.0, 2.5),
     ]
+
+
+def test_figures_replace_the_ones_before(tmp_path: Path) -> None:
+    """A second run leaves one table in the document, and the rest of it alone."""
+    document = tmp_path / "performance.md"
+    document.write_text("above\n<!-- figures -->\nold\n<!-- end -->\nbelow\n")
+    for text in ("first", "second"):
+        bench.write_into(document, "figures", text)
+    assert document.read_text() == "above\n<!-- figures -->\nsecond\n<!-- end -->\nbelow\n"

@@ -5,17 +5,21 @@ default, and has nothing around it: no middleware, no metrics, no log, no ETags,
 Each is set up as its own documentation says for speed. A peer's POST and PATCH are one plain write.
 """
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 
+from botocore.credentials import ReadOnlyCredentials
 from fastapi import Body, FastAPI
-from pydantic import SecretStr
+from pydantic import HttpUrl, SecretStr
 from starlette.responses import Response
 from ulid import ULID
 
 from api import errors
 from api.logs import RequestLog
+from api.loop_wire import LoopWire
 from api.metrics import Metrics
 from api.middleware import Surroundings
 from api.models import NewTask, Task, TaskChange, TaskPage, rfc3339
@@ -23,6 +27,7 @@ from api.routes import tasks as own_routes
 from api.routes.tasks import JSON, MERGE_PATCH, page_json, task_json
 from api.service import system_clock
 from api.settings import Settings
+from api.signing import Signer
 from api.table import (
     PRIORITIES,
     STATUSES,
@@ -35,6 +40,7 @@ from api.table import (
 )
 from tests.bench import stub
 
+LAYERS = ("middleware", "http", "send", "bridge")
 TABLE, REGION = "tasks", "us-east-1"
 WORKSPACE = "default"
 CONNECTIONS = 64
@@ -123,6 +129,40 @@ def bare_instrumentator(endpoint: str) -> FastAPI:
 
     app = bare(endpoint)
     Instrumentator().instrument(app).expose(app)
+    return app
+
+
+def layer(depth: str, endpoint: str) -> FastAPI:
+    """Bare FastAPI in this app's surroundings, whose reads go down to one depth of the wire."""
+    config = Settings(
+        cursor_secret=SecretStr("x" * 32), dynamodb_endpoint=HttpUrl(endpoint), log_format="json"
+    )
+    wire = LoopWire(config)
+    task = task_of(stub.ITEM)
+    arguments = {**_get(stub.ID), "ReturnConsumedCapacity": "TOTAL"}
+    body = json.dumps(arguments).encode()
+    credentials = ReadOnlyCredentials("local", "local", None)
+    request = Signer(endpoint.partition("//")[2], REGION).request("GetItem", body, credentials, 0)
+
+    class Depths:
+        async def middleware(self, *_: Any) -> Task:
+            return task
+
+        async def http(self, *_: Any) -> Task:
+            await wire._http.exchange(request, 2)
+            return task
+
+        async def send(self, *_: Any) -> Task:
+            await wire._send("GetItem", arguments, float("inf"))
+            return task
+
+        async def bridge(self, *_: Any) -> Task:
+            await wire.run(lambda: wire.call("GetItem", arguments))
+            return task
+
+    app = bare(endpoint)
+    app.state.tasks.get = getattr(Depths(), depth)
+    app.add_middleware(Surroundings, metrics=Metrics("bench"), log=RequestLog(config))
     return app
 
 
@@ -358,10 +398,11 @@ def _update(task_id: str, change: TaskChange) -> dict[str, Any]:
     }
 
 
-PEERS = {
+PEERS: dict[str, Callable[[str], FastAPI]] = {
     "bare": bare,
     "bare-metrics": bare_metrics,
     "bare-instrumentator": bare_instrumentator,
+    **{f"layer-{depth}": partial(layer, depth) for depth in LAYERS},
     "pynamodb-threads": pynamodb_threads,
     "boto3-threads": boto3_threads,
     "aiobotocore": aiobotocore,
