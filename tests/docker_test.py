@@ -55,8 +55,10 @@ def container(
     with subprocess.Popen(
         [sys.executable, *rest], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
     ) as process:
-        yield process, environment, tmp_path
-        process.kill()
+        try:
+            yield process, environment, tmp_path
+        finally:
+            process.kill()
 
 
 def healthy(environment: dict[str, str], files: Path) -> bool:

@@ -38,10 +38,12 @@ def launched(
     )
     assert process.stdout
     with process, Client(base_url=f"http://127.0.0.1:{port}") as client:
-        while "curl" not in (line := process.stdout.readline()):
-            assert line, "the launcher ended before it was ready"
-        yield process, client
-        process.kill()
+        try:
+            while "curl" not in (line := process.stdout.readline()):
+                assert line, "the launcher ended before it was ready"
+            yield process, client
+        finally:
+            process.kill()
 
 
 def descendants(pid: int) -> list[int]:

@@ -216,6 +216,7 @@ async def test_a_cancelled_request_ends_its_connection() -> None:
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
+        await asyncio.wait_for(peer.ended.wait(), 5)
         with pytest.raises(TimeoutError):
             await http.exchange(REQUEST, SOON)
     assert peer.connections == 2
@@ -268,6 +269,20 @@ async def test_a_place_is_not_lost_with_whoever_waited_for_it() -> None:
             for task in asking[::2]:
                 task.cancel()
             await asyncio.gather(*asking, return_exceptions=True)
+        assert (await http.exchange(REQUEST, 1)).status == 200
+        http.close()
+
+
+async def test_a_turn_that_comes_to_nobody_is_passed_on() -> None:
+    """Cancelled in the very moment in which a place became free."""
+    async with scripted(well) as peer:
+        http = client(peer, connections=1)
+        await http._take_place(1)
+        waiting = asyncio.create_task(http._take_place(1))
+        await asyncio.sleep(0)
+        http._give_place()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
         assert (await http.exchange(REQUEST, 1)).status == 200
         http.close()
 

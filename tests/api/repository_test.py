@@ -171,6 +171,9 @@ async def test_a_task_leaves_the_indexes_it_no_longer_belongs_to(tracker: Tracke
     for query in (TaskQuery(project="p"), TaskQuery(assignee="ada"), TaskQuery(status="todo")):
         assert (await tracker.tasks.list(WORKSPACE, query)).items == []
     assert len((await tracker.tasks.list(WORKSPACE, TaskQuery(status="done"))).items) == 1
+    wire, table = tracker.repository.wire, tracker.repository._table
+    stored = await wire.run(lambda: table.get_item(f"ws#{WORKSPACE}", f"task#{task.id}"))
+    assert not {"project_scope", "assignee_scope"} & set(stored["Item"])
 
 
 async def test_a_missing_table_is_named(tracker: Tracker) -> None:

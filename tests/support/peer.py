@@ -13,6 +13,7 @@ class Peer:
 
     def __init__(self) -> None:
         self.connections = 0
+        self.ended = asyncio.Event()
         self.requests: list[bytes] = []
         self.asked = asyncio.Event()
         self.url = ""
@@ -48,6 +49,7 @@ async def scripted(
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            peer.ended.set()
             writer.transport.abort()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
