@@ -20,6 +20,7 @@ from api.wire import Wire
 if TYPE_CHECKING:
     from pynamodb.attributes import Attribute
 
+CONDITION_FAILED = "ConditionalCheckFailedException"
 THROTTLED = frozenset(
     {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
 )
@@ -91,31 +92,37 @@ class TaskRepository:
 
     @over_the_wire
     def add(self, workspace: str, task: Task) -> None:
-        self._table.put_item(
-            partition(workspace),
-            TASK + task.id,
-            attributes=item_of(workspace, task),
-            condition=NEW,
-        )
+        try:
+            self._table.put_item(
+                partition(workspace),
+                TASK + task.id,
+                attributes=item_of(workspace, task),
+                condition=NEW,
+            )
+        except PynamoDBException as error:
+            # The id is fresh: what is there was put by an attempt whose answer was lost.
+            if error.cause_response_code != CONDITION_FAILED:
+                raise
 
     @over_the_wire
     def get(self, workspace: str, task_id: str) -> Task:
-        return self._read(workspace, task_id)
+        return task_of(self._item(workspace, task_id))
 
     @over_the_wire
     def change(self, workspace: str, task_id: str, edit: Edit) -> Edited:
         try:
-            answer = self._table.update_item(
+            item = self._table.update_item(
                 partition(workspace),
                 TASK + task_id,
                 actions=_actions(workspace, task_id, edit),
                 condition=_condition(edit),
                 return_values=ALL_NEW,
-            )
+            )["Attributes"]
         except PynamoDBException as error:
-            self._explain_refusal(error, workspace, task_id)
-            raise
-        item = answer["Attributes"]
+            item = self._refused_by(error, workspace, task_id)
+            # An attempt whose answer was lost may have made this very change.
+            if item["revision"]["S"] != edit.revision:
+                raise ConditionFailedError(task_of(item)) from error
         task = task_of(item)
         moved_from = Status(item["previous_status"]["S"]) if "status" in edit.values else None
         return Edited(task, moved_from or task.status)
@@ -125,8 +132,8 @@ class TaskRepository:
         try:
             self._table.delete_item(partition(workspace), TASK + task_id, condition=_matches(match))
         except PynamoDBException as error:
-            self._explain_refusal(error, workspace, task_id)
-            raise
+            current = task_of(self._refused_by(error, workspace, task_id))
+            raise ConditionFailedError(current) from error
 
     @over_the_wire
     def page(
@@ -161,15 +168,18 @@ class TaskRepository:
     def create_table(self) -> None:
         self._model.create_table(wait=True)
 
-    def _read(self, workspace: str, task_id: str) -> Task:
+    def _item(self, workspace: str, task_id: str) -> dict[str, Any]:
         answer = self._table.get_item(partition(workspace), TASK + task_id, consistent_read=True)
         if "Item" not in answer:
             raise TaskNotFound
-        return task_of(answer["Item"])
+        item: dict[str, Any] = answer["Item"]
+        return item
 
-    def _explain_refusal(self, error: PynamoDBException, workspace: str, task_id: str) -> None:
-        if error.cause_response_code == "ConditionalCheckFailedException":
-            raise ConditionFailedError(self._read(workspace, task_id)) from error
+    def _refused_by(self, error: PynamoDBException, workspace: str, task_id: str) -> dict[str, Any]:
+        """Read the item whose state refused a write, or pass on what failed otherwise."""
+        if error.cause_response_code != CONDITION_FAILED:
+            raise error
+        return self._item(workspace, task_id)
 
 
 def _matches(match: Match) -> Condition:

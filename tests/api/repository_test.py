@@ -1,15 +1,16 @@
 """The repository's contract, on both emulators, and what each access pattern costs."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
 from fastapi import FastAPI
 
+from api import http1
 from api.errors import StaleTag, TableMissing, TaskNotFound
 from api.etags import Match, parse_strong
 from api.loop_wire import LoopWire
@@ -124,6 +125,13 @@ async def tracker(store: str, request: pytest.FixtureRequest) -> AsyncIterator[T
 
 
 @pytest.fixture
+async def looped(store: str) -> AsyncIterator[Tracker]:
+    """A tracker on each emulator, over the event loop."""
+    async with _tracker(store, LoopWire) as tracker:
+        yield tracker
+
+
+@pytest.fixture
 async def priced(local_dynamodb: str) -> AsyncIterator[Tracker]:
     """A tracker whose store reports what a call consumes."""
     async with _tracker(local_dynamodb, LoopWire) as tracker:
@@ -161,6 +169,42 @@ async def test_of_two_writers_one_wins(tracker: Tracker) -> None:
     with pytest.raises(StaleTag):
         await tracker.tasks.change(WORKSPACE, task.id, match, TaskChange(title="second"))
     assert await tracker.tasks.get(WORKSPACE, task.id) == first
+
+
+@contextmanager
+def _first_answer_lost(tracker: Tracker, operation: str) -> Iterator[None]:
+    """Let the first call of a kind have its effect and its answer not arrive."""
+    client: Any = cast("LoopWire", tracker.repository.wire)._http
+    whole, left = client.exchange, [operation]
+
+    async def exchange(request: bytes, seconds: float) -> http1.Answer:
+        answer: http1.Answer = await whole(request, seconds)
+        if left and f".{left[0]}".encode() in request and answer.status == 200:
+            left.clear()
+            raise http1.BrokenError("lost by the test")
+        return answer
+
+    client.exchange = exchange
+    yield
+    client.exchange = whole
+    assert not left, "no answer was lost"
+
+
+async def test_a_create_whose_answer_was_lost_is_no_conflict(looped: Tracker) -> None:
+    """The attempt after it finds the task there: it is this one, and there is one of it."""
+    with _first_answer_lost(looped, "PutItem"):
+        task = await looped.tasks.create(WORKSPACE, NEW)
+    assert (await looped.tasks.list(WORKSPACE, TaskQuery())).items == [task]
+
+
+async def test_a_change_whose_answer_was_lost_is_no_conflict(looped: Tracker) -> None:
+    """The attempt after it finds its own revision there: the change was made, and made once."""
+    task = await looped.tasks.create(WORKSPACE, NEW)
+    change = TaskChange(status=Status.IN_PROGRESS)
+    with _first_answer_lost(looped, "UpdateItem"):
+        changed = await looped.tasks.change(WORKSPACE, task.id, parse_strong(task.etag), change)
+    assert (changed.version, changed.status) == (2, Status.IN_PROGRESS)
+    assert await looped.tasks.get(WORKSPACE, task.id) == changed
 
 
 async def test_a_task_leaves_the_indexes_it_no_longer_belongs_to(tracker: Tracker) -> None:
