@@ -115,8 +115,8 @@ class StoreUnavailable(Problem):
     status = 503
     title = "The store cannot be reached"
 
-    def __init__(self, detail: str, *, retry_after_seconds: int = 1) -> None:
-        super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)})
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
 
 
 class StoreThrottled(StoreUnavailable):

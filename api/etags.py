@@ -22,6 +22,10 @@ def tag(revision: str) -> str:
     return f'"{revision}"'
 
 
+def revision_of(etag: str) -> str:
+    return etag.strip('"')
+
+
 class Match(NamedTuple):
     """The revisions that an If-Match or If-None-Match header names, or any at all."""
 
@@ -29,7 +33,7 @@ class Match(NamedTuple):
     any_revision: bool = False
 
     def accepts(self, etag: str) -> bool:
-        return self.any_revision or etag.strip('"') in self.revisions
+        return self.any_revision or revision_of(etag) in self.revisions
 
 
 def parse_strong(header: str) -> Match:

@@ -74,9 +74,10 @@ def plan(workspace: str, query: TaskQuery) -> Listing:
     """Choose the narrowest index that has the wanted order."""
     narrowed_by = next((name for name in SCOPES if getattr(query, name)), None)
     order = _order(query)
+    index = _index(narrowed_by, order)
     filters = _filters(query, served={narrowed_by, order})
     return Listing(
-        index=_index(narrowed_by, order),
+        index=index,
         scope_attribute=f"{narrowed_by}_scope" if narrowed_by else "pk",
         partition=scope(workspace, getattr(query, narrowed_by))
         if narrowed_by
@@ -84,7 +85,7 @@ def plan(workspace: str, query: TaskQuery) -> Listing:
         table_partition=partition(workspace),
         order_attribute=ORDERS[order],
         ascending=query.sort.ascending,
-        range_condition=_range(query, narrowed_by, order),
+        range_condition=_range(query, index, order),
         filter_condition=reduce(and_, filters) if filters else None,
     )
 
@@ -102,13 +103,13 @@ def _index(narrowed_by: str | None, order: str) -> str | None:
     return f"{narrowed_by or 'all'}_{order}"
 
 
-def _range(query: TaskQuery, narrowed_by: str | None, order: str) -> Condition | None:
+def _range(query: TaskQuery, index: str | None, order: str) -> Condition | None:
     if order == "due" and (query.due_from or query.due_before):
         return TaskItem.due_order.between(query.due_from or "0", query.due_before or UNDATED)
     if order == "priority" and query.priority:
         return TaskItem.priority_order.startswith(f"{RANKS[query.priority]}#")
     # The table's own partition will hold more than tasks; its indexes hold nothing else.
-    return None if _index(narrowed_by, order) else ALL_TASKS
+    return None if index else ALL_TASKS
 
 
 def _filters(query: TaskQuery, served: set[str | None]) -> list[Condition]:

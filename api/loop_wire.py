@@ -39,15 +39,10 @@ BACKOFF_SECONDS = 0.05
 # What a retry takes from a budget of 500 that each success fills up by one. Where most calls
 # fail, retries would only add to the load.
 RETRY_COST = 10
-RETRYABLE_CODES = frozenset(
-    {
-        "InternalServerError",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ThrottlingException",
-        "TransactionInProgressException",
-    }
-)
+RETRYABLE_CODES = wire.THROTTLING_CODES | {
+    "InternalServerError",
+    "TransactionInProgressException",
+}
 TRANSIENT_ERRORS = (
     ChecksumError,
     ConnectionClosedError,

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -24,8 +23,6 @@ from api.wire import Wire, WiredConnection
 
 RETRY_TABLE_SECONDS = 1
 FIRST_TABLE_SECONDS = 2
-
-logger = logging.getLogger(__name__)
 
 
 def create_app(

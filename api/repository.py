@@ -15,15 +15,12 @@ from api.etags import Match
 from api.listing import Listing
 from api.models import Status, Task
 from api.table import TASK, TaskItem, attributes, item_of, partition, task_of
-from api.wire import Wire
+from api.wire import THROTTLING_CODES, Wire
 
 if TYPE_CHECKING:
     from pynamodb.attributes import Attribute
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
-THROTTLED = frozenset(
-    {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
-)
 # Faults of this service, which waiting does not mend; they must not hide behind a 503.
 OUR_FAULT = frozenset({"SerializationException", "ValidationException"})
 
@@ -221,6 +218,6 @@ def _problem(error: PynamoDBException) -> Exception:
     logger.warning("store failed", extra={"fields": {"error": name, "detail": error.msg}})
     if code == "ResourceNotFoundException":
         return TableMissing("The table does not exist, or is not yet active.")
-    if code in THROTTLED:
+    if code in THROTTLING_CODES:
         return StoreThrottled("DynamoDB is throttling.")
     return StoreUnavailable(f"DynamoDB did not answer as it should ({name}).")

@@ -12,7 +12,7 @@ from pynamodb.constants import PAY_PER_REQUEST_BILLING_MODE
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
-from api.etags import tag
+from api.etags import revision_of, tag
 from api.models import Priority, Status, Task
 
 TASK = "task#"
@@ -138,7 +138,7 @@ def item_of(workspace: str, task: Task) -> dict[str, Any]:
     }
     item["pk"] = {"S": partition(workspace)}
     item["sk"] = {"S": TASK + task.id}
-    item["revision"] = {"S": task.etag.strip('"')}
+    item["revision"] = {"S": revision_of(task.etag)}
     return item
 
 

@@ -15,6 +15,9 @@ from api.settings import Settings
 CONNECT_SECONDS = 1
 READ_SECONDS = 2
 ATTEMPTS = 3
+THROTTLING_CODES = frozenset(
+    {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
+)
 # The calls that say what they consumed, if asked.
 ITEM_OPERATIONS = frozenset(
     {"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "TransactWriteItems"}

@@ -10,6 +10,12 @@ from tests.support import builders, dynamodb_local, processes
 from tests.support.server import serving
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """The loop that asynchronous tests run on: the one that the app has."""
+    return "asyncio"
+
+
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
     """The address of moto, in a process of its own."""

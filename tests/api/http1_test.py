@@ -17,11 +17,6 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Amzn-RequestId: 7\r\n\r\n{}"
 SOON = 0.2
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def client(peer: Peer, connections: int = 4, tls: ssl.SSLContext | None = None) -> http1.Client:
     return http1.Client(
         peer.url,

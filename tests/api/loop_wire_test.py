@@ -22,11 +22,6 @@ pytestmark = pytest.mark.anyio
 GET = {"TableName": "none", "Key": {"pk": {"S": "a"}, "sk": {"S": "b"}}}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def reply(status: int, content: Any, **headers: str) -> bytes:
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     fields = {"Content-Length": str(len(body)), "x-amzn-RequestId": "R1", **headers}

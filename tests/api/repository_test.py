@@ -112,11 +112,6 @@ async def _tracker(endpoint: str, wire: type[LoopWire | BotocoreWire]) -> AsyncI
     tracker.repository.wire.close()
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(params=[LoopWire, BotocoreWire])
 async def tracker(store: str, request: pytest.FixtureRequest) -> AsyncIterator[Tracker]:
     """A tracker on each emulator, over each wire."""

@@ -127,11 +127,6 @@ async def _key(credentials: Credentials) -> str | None:
     return (await credentials.current(5)).access_key
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.mark.anyio
 async def test_fresh_credentials_are_asked_for_once() -> None:
     """However many requests want them at the same time, and never on the loop's own thread."""
