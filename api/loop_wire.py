@@ -178,14 +178,13 @@ class LoopWire:
         credentials = await self._credentials.current(seconds)
         request = self._signer.request(operation, body, credentials, time.time())
         try:
-            answer = await self._http.exchange(request, seconds)
+            return _read(await self._http.exchange(request, seconds), operation, retries)
         except http1.ConnectError as error:
             raise EndpointConnectionError(error=error, **context) from error
         except http1.BrokenError as error:
             raise ConnectionClosedError(**context) from error
         except TimeoutError as error:
             raise ReadTimeoutError(**context) from error
-        return _read(answer, operation, retries)
 
 
 def _is_transient(error: Exception) -> bool:
@@ -201,9 +200,10 @@ def _read(answer: http1.Answer, operation: str, retries: int) -> dict[str, Any]:
     Raises:
         ClientError: DynamoDB refused the call.
         ChecksumError: the answer is not the one that was sent.
+        BrokenError: it is nothing that DynamoDB says.
     """
     _check_sum(answer)
-    content = _content(answer.body)
+    content = _content(answer)
     metadata: dict[str, Any] = {"HTTPStatusCode": answer.status, "RetryAttempts": retries}
     if answer.status < 300:
         content["ResponseMetadata"] = metadata
@@ -219,13 +219,18 @@ def _read(answer: http1.Answer, operation: str, retries: int) -> dict[str, Any]:
     raise ClientError(cast("Any", content), operation)
 
 
-def _content(body: bytes) -> dict[str, Any]:
+def _content(answer: http1.Answer) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = from_json(body or b"{}")
+        content = from_json(answer.body or b"{}")
     except ValueError:
-        # A proxy on the way speaks for itself; its status says enough.
-        return {"message": body[:200].decode(errors="replace")}
-    return content
+        content = None
+    if isinstance(content, dict):
+        return content
+    if answer.status < 300:
+        # Taken for an answer it would say that there is no such item.
+        raise http1.BrokenError("a success without DynamoDB's JSON")
+    # A proxy on the way speaks for itself; its status says enough.
+    return {"message": answer.body[:200].decode(errors="replace")}
 
 
 def _check_sum(answer: http1.Answer) -> None:

@@ -88,10 +88,13 @@ async def test_an_answer_is_read() -> None:
         reply(503, b"<html>busy</html>"),
         b"HTTP/1.1 200 OK\r\n\r\ncut",
         reply(200, {"Item": {}}, x_amz_crc32="1"),
+        reply(200, b"<html>welcome</html>"),
+        reply(200, b"[]"),
+        reply(502, b'"bad gateway"'),
     ],
 )
 async def test_what_may_pass_is_tried_again(fault: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Throttling, failures of the service, a broken connection, a wrong checksum."""
+    """Throttling, failed services, a broken connection, a false checksum, a proxy's page."""
     monkeypatch.setattr(loop_wire, "BACKOFF_SECONDS", 0)
 
     async def at_last(
