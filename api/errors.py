@@ -1,6 +1,7 @@
 """One class for each failure, rendered in one place as problem+json (RFC 9457)."""
 
 import re
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -60,11 +61,23 @@ class IllegalMove(Problem):
     status = 409
     title = "The task's status does not allow this move"
 
-    def __init__(self, current: str, wanted: str, legal: list[str]) -> None:
+    def __init__(self, current: str, wanted: str, moves: Iterable[str]) -> None:
+        legal = sorted(moves)
         super().__init__(
             f"A task that is {current} cannot become {wanted}; it can become {' or '.join(legal)}.",
             current_status=current,
             legal_moves=legal,
+        )
+
+
+class RequestInProgress(Problem):
+    status = 409
+    title = "Another request is writing the same"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing was done. Repeat the request with the same Idempotency-Key.",
+            headers={"Retry-After": "1"},
         )
 
 
@@ -93,6 +106,16 @@ class WrongMediaType(Problem):
 class InvalidRequest(Problem):
     status = 422
     title = "The request is not valid"
+
+
+class KeyReused(Problem):
+    status = 422
+    title = "The Idempotency-Key was used for another request"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing was done. Take a new key for each request that says something new."
+        )
 
 
 class TagMissing(Problem):
@@ -127,7 +150,19 @@ class TableMissing(StoreUnavailable):
     title = "The table does not exist"
 
 
+class OutcomeUnknown(StoreUnavailable):
+    title = "Whether it was done is not known"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The store took the request and did not answer. A request with an Idempotency-Key, or "
+            "a DELETE, can be repeated as it is; otherwise read first."
+        )
+        self.members["outcome"] = "unknown"
+
+
 STORE_FAILURES = (StoreUnavailable, StoreThrottled, TableMissing)
+WRITE_FAILURES = (*STORE_FAILURES, OutcomeUnknown)
 
 
 def render(problem: Problem, request_id: str) -> JSONResponse:

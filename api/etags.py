@@ -32,8 +32,8 @@ class Match(NamedTuple):
     revisions: frozenset[str]
     any_revision: bool = False
 
-    def accepts(self, etag: str) -> bool:
-        return self.any_revision or revision_of(etag) in self.revisions
+    def accepts(self, revision: str) -> bool:
+        return self.any_revision or revision in self.revisions
 
 
 def parse_strong(header: str) -> Match:

@@ -57,11 +57,13 @@ class Client:
             BrokenError: the connection ended first.
             TimeoutError: the answer took longer than the given seconds.
         """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + seconds
         await self._take_place(seconds)
         try:
-            connection = self._reusable() or await self._connect()
+            connection = self._reusable() or await self._connect(ends - loop.time())
             try:
-                return await connection.exchange(request, seconds)
+                return await connection.exchange(request, ends - loop.time())
             finally:
                 self._keep(connection)
         finally:
@@ -106,10 +108,10 @@ class Client:
             connection.close()
         return None
 
-    async def _connect(self) -> "_Connection":
+    async def _connect(self, seconds: float) -> "_Connection":
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._connect_seconds):
+            async with asyncio.timeout(min(seconds, self._connect_seconds)):
                 _, connection = await loop.create_connection(
                     _Connection, self._hostname, self._port, ssl=self._tls
                 )

@@ -21,8 +21,7 @@ ORDERS = {
     "priority": "priority_order",
 }
 # Narrowest first: one person has fewer tasks than one project, and a project than a status.
-SCOPES = ("assignee", "project", "status")
-ALL_TASKS = TaskItem.sk.startswith(TASK)
+NARROWING = ("assignee", "project", "status")
 EQUALITIES: "dict[str, Attribute[Any]]" = {
     "assignee": TaskItem.assignee,
     "project": TaskItem.project,
@@ -35,7 +34,7 @@ EQUALITIES: "dict[str, Attribute[Any]]" = {
 class Listing:
     """One partition of one index, read in one direction."""
 
-    index: str | None
+    index: str
     scope_attribute: str
     partition: str
     table_partition: str
@@ -72,20 +71,19 @@ class Listing:
 
 def plan(workspace: str, query: TaskQuery) -> Listing:
     """Choose the narrowest index that has the wanted order."""
-    narrowed_by = next((name for name in SCOPES if getattr(query, name)), None)
+    narrowed_by = next((name for name in NARROWING if getattr(query, name)), "all")
     order = _order(query)
-    index = _index(narrowed_by, order)
     filters = _filters(query, served={narrowed_by, order})
     return Listing(
-        index=index,
-        scope_attribute=f"{narrowed_by}_scope" if narrowed_by else "pk",
-        partition=scope(workspace, getattr(query, narrowed_by))
-        if narrowed_by
-        else partition(workspace),
+        index=f"{narrowed_by}_{order}",
+        scope_attribute=f"{narrowed_by}_scope",
+        partition=workspace
+        if narrowed_by == "all"
+        else scope(workspace, getattr(query, narrowed_by)),
         table_partition=partition(workspace),
         order_attribute=ORDERS[order],
         ascending=query.sort.ascending,
-        range_condition=_range(query, index, order),
+        range_condition=_range(query, order),
         filter_condition=reduce(and_, filters) if filters else None,
     )
 
@@ -97,22 +95,15 @@ def _order(query: TaskQuery) -> str:
     return query.sort.order
 
 
-def _index(narrowed_by: str | None, order: str) -> str | None:
-    if narrowed_by is None and order == "created":
-        return None
-    return f"{narrowed_by or 'all'}_{order}"
-
-
-def _range(query: TaskQuery, index: str | None, order: str) -> Condition | None:
+def _range(query: TaskQuery, order: str) -> Condition | None:
     if order == "due" and (query.due_from or query.due_before):
         return TaskItem.due_order.between(query.due_from or "0", query.due_before or UNDATED)
     if order == "priority" and query.priority:
         return TaskItem.priority_order.startswith(f"{RANKS[query.priority]}#")
-    # The table's own partition will hold more than tasks; its indexes hold nothing else.
-    return None if index else ALL_TASKS
+    return None
 
 
-def _filters(query: TaskQuery, served: set[str | None]) -> list[Condition]:
+def _filters(query: TaskQuery, served: set[str]) -> list[Condition]:
     filters = [
         attribute == wanted
         for name, attribute in EQUALITIES.items()

@@ -6,7 +6,6 @@ answer is there, the greenlet goes on. docs/decisions/0006 has the alternatives.
 """
 
 import asyncio
-import random
 import ssl
 import time
 import zlib
@@ -27,28 +26,12 @@ from botocore.retries.quota import RetryQuota
 from greenlet import getcurrent, greenlet
 from pydantic_core import from_json, to_json
 
-from api import http1, wire
+from api import attempts, http1, wire
+from api.attempts import Attempts
 from api.settings import Settings
 from api.signing import Credentials, Signer
 
-# What all the calls of one request may take together.
-REQUEST_SECONDS = 8
 CONNECTIONS = 64
-# A retry waits a random time below this, doubled by each further one: full jitter.
-BACKOFF_SECONDS = 0.05
-# What a retry takes from a budget of 500 that each success fills up by one. Where most calls
-# fail, retries would only add to the load.
-RETRY_COST = 10
-RETRYABLE_CODES = wire.THROTTLING_CODES | {
-    "InternalServerError",
-    "TransactionInProgressException",
-}
-TRANSIENT_ERRORS = (
-    ChecksumError,
-    ConnectionClosedError,
-    EndpointConnectionError,
-    ReadTimeoutError,
-)
 
 T = TypeVar("T")
 
@@ -58,12 +41,6 @@ class OutsideBridgeError(RuntimeError):
 
     def __init__(self) -> None:
         super().__init__("PynamoDB calls belong inside `await wire.run(...)`")
-
-
-class DeadlineError(BotoCoreError):
-    """The time of the whole request is over."""
-
-    fmt = "No time was left for a call to {endpoint_url}"
 
 
 class _Finished(NamedTuple):
@@ -102,7 +79,7 @@ class LoopWire:
         self._http = http1.Client(
             self._url,
             connections=CONNECTIONS,
-            connect_seconds=wire.CONNECT_SECONDS,
+            connect_seconds=attempts.CONNECT_SECONDS,
             tls=ssl.create_default_context(cafile=get_cert_path(verify=True)),
         )
         self._signer = Signer(self._http.host, settings.aws_region)
@@ -112,7 +89,7 @@ class LoopWire:
     async def run(self, function: Callable[[], T]) -> T:
         """Run PynamoDB code, sending its calls as it comes to them."""
         bridge = self._bridges.pop() if self._bridges else _Bridge()
-        bridge.deadline = asyncio.get_running_loop().time() + REQUEST_SECONDS
+        bridge.deadline = time.monotonic() + attempts.REQUEST_SECONDS
         # A greenlet has a context of its own; the request's holds its trace.
         bridge.gr_context = copy_context()
         wanted = bridge.switch(function)
@@ -144,57 +121,29 @@ class LoopWire:
     async def _send(
         self, operation: str, arguments: dict[str, Any], deadline: float
     ) -> dict[str, Any]:
-        """Try a call until it succeeds, or has used up its attempts, the budget or the time."""
         body = to_json(arguments)
-        retries = 0
+        tries = Attempts(self._budget, deadline)
         while True:
             try:
-                answer = await self._attempt(operation, body, deadline, retries)
+                return tries.succeeded(await self._attempt(operation, body, tries))
             except (ClientError, BotoCoreError) as error:
-                pause = random.uniform(0, BACKOFF_SECONDS * 2**retries)  # noqa: S311 - no secret
-                if not self._may_retry(error, retries, deadline - pause):
-                    raise
-                await asyncio.sleep(pause)
-                retries += 1
-            else:
-                self._budget.release(1)
-                return answer
+                await asyncio.sleep(tries.pause_after(error))
 
-    def _may_retry(self, error: Exception, retries: int, deadline: float) -> bool:
-        return (
-            retries + 1 < wire.ATTEMPTS
-            and asyncio.get_running_loop().time() < deadline
-            and _is_transient(error)
-            and self._budget.acquire(RETRY_COST)
-        )
-
-    async def _attempt(
-        self, operation: str, body: bytes, deadline: float, retries: int
-    ) -> dict[str, Any]:
-        seconds = min(wire.READ_SECONDS, deadline - asyncio.get_running_loop().time())
-        context: Any = {"endpoint_url": self._url, "retries": retries}
-        if seconds <= 0:
-            raise DeadlineError(**context)
-        credentials = await self._credentials.current(seconds)
+    async def _attempt(self, operation: str, body: bytes, tries: Attempts) -> dict[str, Any]:
+        credentials = await self._credentials.current(tries.seconds(self._url))
         request = self._signer.request(operation, body, credentials, time.time())
         try:
-            return _read(await self._http.exchange(request, seconds), operation, retries)
+            answer = await self._http.exchange(request, tries.seconds(self._url))
+            return _read(answer, operation)
         except http1.ConnectError as error:
-            raise EndpointConnectionError(error=error, **context) from error
+            raise EndpointConnectionError(endpoint_url=self._url, error=error) from error
         except http1.BrokenError as error:
-            raise ConnectionClosedError(**context) from error
+            raise ConnectionClosedError(endpoint_url=self._url) from error
         except TimeoutError as error:
-            raise ReadTimeoutError(**context) from error
+            raise ReadTimeoutError(endpoint_url=self._url) from error
 
 
-def _is_transient(error: Exception) -> bool:
-    if isinstance(error, ClientError):
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        return status >= 500 or error.response["Error"]["Code"] in RETRYABLE_CODES
-    return isinstance(error, TRANSIENT_ERRORS)
-
-
-def _read(answer: http1.Answer, operation: str, retries: int) -> dict[str, Any]:
+def _read(answer: http1.Answer, operation: str) -> dict[str, Any]:
     """Read an answer as botocore does, or raise what botocore would.
 
     Raises:
@@ -204,7 +153,7 @@ def _read(answer: http1.Answer, operation: str, retries: int) -> dict[str, Any]:
     """
     _check_sum(answer)
     content = _content(answer)
-    metadata: dict[str, Any] = {"HTTPStatusCode": answer.status, "RetryAttempts": retries}
+    metadata: dict[str, Any] = {"HTTPStatusCode": answer.status}
     if answer.status < 300:
         content["ResponseMetadata"] = metadata
         return content

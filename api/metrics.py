@@ -112,6 +112,12 @@ class Metrics:
             ["from_status", "to_status"],
             registry=registry,
         )
+        # Clients that repeat themselves: a network or a service that loses answers.
+        self.replays = Counter(
+            "idempotent_replays",
+            "Requests answered with what an earlier one under the same key had done.",
+            registry=registry,
+        )
         Gauge(
             "task_tracker_build",
             "Always 1; the labels say which build runs on which Python.",

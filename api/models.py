@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    TypeAdapter,
     WithJsonSchema,
 )
 
@@ -133,6 +134,10 @@ class Task:
     etag: Annotated[
         str, Field(description="What `If-Match` wants; the `ETag` header says the same.")
     ]
+
+
+# What callers get, byte for byte, when it is made and when it is replayed.
+task_json = TypeAdapter(Task).dump_json
 
 
 class NewTask(BaseModel):

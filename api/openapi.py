@@ -31,6 +31,12 @@ SCHEMA = {
                 },
             },
         },
+        "outcome": {
+            "type": "string",
+            "const": "unknown",
+            "description": "The write may have been made, and may yet be. Without this member "
+            "a failed write was not made.",
+        },
         "current_etag": {"type": "string"},
         "current_status": {"type": "string"},
         "legal_moves": {"type": "array", "items": {"type": "string"}},

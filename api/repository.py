@@ -1,67 +1,33 @@
 """Every access pattern of the table, a method each; the only place that knows PynamoDB's errors."""
 
-import logging
 from collections.abc import Callable, Coroutine
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
-from pynamodb.constants import ALL_NEW
 from pynamodb.exceptions import PynamoDBException
-from pynamodb.expressions.condition import Condition
-from pynamodb.expressions.update import Action
 
-from api.errors import StoreThrottled, StoreUnavailable, TableMissing, TaskNotFound
-from api.etags import Match
+from api import edits, failures
+from api.edits import Edit, Item, Removal
+from api.errors import RequestInProgress, TaskNotFound
+from api.idempotency import Claim, Replay, replay
+from api.items import MOST_LOOKS, NEW, ConditionFailedError, Items, OvertakenError
 from api.listing import Listing
 from api.models import Status, Task
-from api.table import TASK, TaskItem, attributes, item_of, partition, task_of
-from api.wire import THROTTLING_CODES, Wire
-
-if TYPE_CHECKING:
-    from pynamodb.attributes import Attribute
-
-CONDITION_FAILED = "ConditionalCheckFailedException"
-# Faults of this service, which waiting does not mend; they must not hide behind a 503.
-OUR_FAULT = frozenset({"SerializationException", "ValidationException"})
+from api.table import Place, TaskItem, item_of, task_of
+from api.wire import Wire
 
 # What one page may cost: a thousand rows of a kilobyte are 125 request units.
 MOST_ROWS_READ = 1000
-
-NEW = TaskItem.pk.does_not_exist()
-THERE = TaskItem.pk.exists()
-NEXT_VERSION = TaskItem.version.add(1)
-# The right side is the status before this update: DynamoDB reads before it writes.
-KEEP_STATUS = TaskItem.previous_status.set(TaskItem.status)
-
-logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class ConditionFailedError(Exception):
-    """A write was refused; the task as it is now says why."""
-
-    def __init__(self, current: Task) -> None:
-        super().__init__(current.etag)
-        self.current = current
-
-
-class Edit(NamedTuple):
-    """A change to make to one task, on the conditions under which it may be made."""
-
-    match: Match
-    values: dict[str, Any]
-    revision: str
-    # The statuses that allow the move; none are named where the status stays.
-    from_statuses: frozenset[Status] = frozenset()
-
-
 class Edited(NamedTuple):
-    """A task after a change, and the status it had before."""
+    """A task after a change, and the status it had before, where that is still known."""
 
     task: Task
-    previous_status: Status
+    previous_status: Status | None
 
 
 def over_the_wire(
@@ -74,7 +40,7 @@ def over_the_wire(
         try:
             return await self.wire.run(partial(method, self, *args, **kwargs))
         except PynamoDBException as error:
-            raise _problem(error) from error
+            raise failures.problem(error) from error
 
     return awaitable
 
@@ -85,52 +51,58 @@ class TaskRepository:
     def __init__(self, model: type[TaskItem], wire: Wire) -> None:
         self._model = model
         self._table = model._get_connection()  # noqa: SLF001 - see table.bind
+        self._items = Items(self._table)
         self.wire = wire
 
     @over_the_wire
-    def add(self, workspace: str, task: Task) -> None:
+    def add(self, place: Place, task: Task) -> None:
         try:
-            self._table.put_item(
-                partition(workspace),
-                TASK + task.id,
-                attributes=item_of(workspace, task),
-                condition=NEW,
-            )
+            self._table.put_item(*place.key, attributes=item_of(place, task), condition=NEW)
         except PynamoDBException as error:
             # The id is fresh: what is there was put by an attempt whose answer was lost.
-            if error.cause_response_code != CONDITION_FAILED:
+            if not failures.was_refused(error):
                 raise
 
     @over_the_wire
-    def get(self, workspace: str, task_id: str) -> Task:
-        return task_of(self._item(workspace, task_id))
+    def add_once(self, place: Place, task: Task, claim: Claim) -> Replay | None:
+        """Add a task under an idempotency key, or return what the key has already done."""
+        put = self._items.put(place.key, item_of(place, task), NEW)
+        record = self._items.write_once(claim, task, put)
+        return replay(record) if record else None
 
     @over_the_wire
-    def change(self, workspace: str, task_id: str, edit: Edit) -> Edited:
-        try:
-            item = self._table.update_item(
-                partition(workspace),
-                TASK + task_id,
-                actions=_actions(workspace, task_id, edit),
-                condition=_condition(edit),
-                return_values=ALL_NEW,
-            )["Attributes"]
-        except PynamoDBException as error:
-            item = self._refused_by(error, workspace, task_id)
-            # An attempt whose answer was lost may have made this very change.
-            if item["revision"]["S"] != edit.revision:
-                raise ConditionFailedError(task_of(item)) from error
-        task = task_of(item)
-        moved_from = Status(item["previous_status"]["S"]) if "status" in edit.values else None
-        return Edited(task, moved_from or task.status)
+    def get(self, place: Place) -> Task:
+        return task_of(self._items.live(place))
 
     @over_the_wire
-    def remove(self, workspace: str, task_id: str, match: Match) -> None:
-        try:
-            self._table.delete_item(partition(workspace), TASK + task_id, condition=_matches(match))
-        except PynamoDBException as error:
-            current = task_of(self._refused_by(error, workspace, task_id))
-            raise ConditionFailedError(current) from error
+    def change(self, place: Place, edit: Edit) -> Edited:
+        item = self._items.write(place, edit)
+        # What a later write has left of the status before is not this change's.
+        exact = item["revision"]["S"] == edit.revision
+        return _edited(item, edit) if exact else Edited(task_of(item), None)
+
+    @over_the_wire
+    def change_once(self, place: Place, edit: Edit, claim: Claim) -> Edited | Replay:
+        """Change a task under an idempotency key, or return what the key has already done.
+
+        The answer is kept with the change, so it has to be known before: the task is read first.
+        """
+        for _ in range(MOST_LOOKS):
+            item = self._items.read(place.key)
+            if item is None or edits.is_tombstone(item) or not edit.allows(item):
+                return self._replay_or_refuse(item, claim)
+            after = edit.applied(place, item)
+            put = self._items.put(place.key, after, TaskItem.revision == item["revision"]["S"])
+            try:
+                record = self._items.write_once(claim, task_of(after), put)
+            except OvertakenError:
+                continue
+            return replay(record) if record else _edited(after, edit)
+        raise RequestInProgress
+
+    @over_the_wire
+    def remove(self, place: Place, removal: Removal) -> None:
+        self._items.write(place, removal)
 
     @over_the_wire
     def page(
@@ -140,7 +112,7 @@ class TaskRepository:
 
         A filter can make the page short: what it reads at most stays the same, whatever it drops.
         """
-        found: list[dict[str, Any]] = []
+        found: list[Item] = []
         # One more than the page holds tells whether there is a next one.
         rows, rows_read = limit + 1, 0
         while len(found) <= limit and rows_read < MOST_ROWS_READ:
@@ -163,61 +135,19 @@ class TaskRepository:
 
     @over_the_wire
     def create_table(self) -> None:
-        self._model.create_table(wait=True)
+        # A table whose time to live is set already refuses to have it set again.
+        self._model.create_table(wait=True, ignore_update_ttl_errors=True)
 
-    def _item(self, workspace: str, task_id: str) -> dict[str, Any]:
-        answer = self._table.get_item(partition(workspace), TASK + task_id, consistent_read=True)
-        if "Item" not in answer:
+    def _replay_or_refuse(self, item: Item | None, claim: Claim) -> Replay:
+        record = self._items.read(claim.key)
+        if record is not None and claim.holds(record):
+            return replay(record)
+        if item is None or edits.is_tombstone(item):
             raise TaskNotFound
-        item: dict[str, Any] = answer["Item"]
-        return item
-
-    def _refused_by(self, error: PynamoDBException, workspace: str, task_id: str) -> dict[str, Any]:
-        """Read the item whose state refused a write, or pass on what failed otherwise."""
-        if error.cause_response_code != CONDITION_FAILED:
-            raise error
-        return self._item(workspace, task_id)
+        raise ConditionFailedError(task_of(item))
 
 
-def _matches(match: Match) -> Condition:
-    if match.any_revision:
-        return THERE
-    # A condition needs a value to compare with, and no revision is a dash.
-    return TaskItem.revision.is_in(*match.revisions or {"-"})
-
-
-def _condition(edit: Edit) -> Condition:
-    condition = _matches(edit.match)
-    if edit.from_statuses:
-        condition &= TaskItem.status.is_in(*edit.from_statuses)
-    return condition
-
-
-def _actions(workspace: str, task_id: str, edit: Edit) -> list[Action]:
-    changed = attributes(workspace, task_id, edit.values)
-    actions = [_action(name, value) for name, value in changed.items()]
-    actions += [TaskItem.revision.set(edit.revision), NEXT_VERSION]
-    if "status" in edit.values:
-        actions.append(KEEP_STATUS)
-    return actions
-
-
-def _action(name: str, value: Any) -> Action:
-    attribute: Attribute[Any] = getattr(TaskItem, name)
-    if value is None:
-        return attribute.remove()
-    # Kept while the task stays done: an edit of a finished task does not finish it anew.
-    return attribute.set(attribute | value if name == "completed_at" else value)
-
-
-def _problem(error: PynamoDBException) -> Exception:
-    code = error.cause_response_code
-    if code in OUR_FAULT:
-        return error
-    name = code or type(error.cause).__name__
-    logger.warning("store failed", extra={"fields": {"error": name, "detail": error.msg}})
-    if code == "ResourceNotFoundException":
-        return TableMissing("The table does not exist, or is not yet active.")
-    if code in THROTTLING_CODES:
-        return StoreThrottled("DynamoDB is throttling.")
-    return StoreUnavailable(f"DynamoDB did not answer as it should ({name}).")
+def _edited(item: Item, edit: Edit) -> Edited:
+    task = task_of(item)
+    moved = "status" in edit.values
+    return Edited(task, Status(item["previous_status"]["S"]) if moved else task.status)

@@ -4,9 +4,9 @@ docs/data-model.md says which access pattern each index serves.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from pynamodb.attributes import ListAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import ListAttribute, NumberAttribute, TTLAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
 from pynamodb.constants import PAY_PER_REQUEST_BILLING_MODE
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
@@ -20,6 +20,12 @@ TASK = "task#"
 UNDATED = "~"
 # The item says these in its key and in its revision.
 NOT_STORED = frozenset({"id", "etag"})
+# The last writes of a task, newest first: a write whose answer was lost is known again by them.
+LINEAGE = ("revision", "revision_1", "revision_2", "revision_3")
+# Where there was no write yet.
+NO_REVISION = "-"
+# What an item must have to be in a list; a tombstone has none of them.
+SCOPES = ("all_scope", "status_scope", "project_scope", "assignee_scope")
 # A look-up costs a tenth of what making an enumeration's member from its value does.
 STATUSES = {status.value: status for status in Status}
 PRIORITIES = {priority.value: priority for priority in Priority}
@@ -43,15 +49,16 @@ class TaskItem(Model):
     """A task as DynamoDB keeps it; unbound: `bind` gives it a table.
 
     Four scopes (all of a workspace, one status, one project, one assignee) times four orders
-    (created, updated, due, priority) are sixteen lists: the table itself is the first of them,
-    and an index each the others. A task without a project or an assignee is in none of their
-    indexes.
+    (created, updated, due, priority) are sixteen lists, and an index each. A task without a
+    project or an assignee is in none of their indexes. The table's own partition holds more than
+    tasks that are there: tombstones of deleted ones, and the records of idempotency keys.
     """
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
 
-    status_scope = UnicodeAttribute()
+    all_scope = UnicodeAttribute(null=True)
+    status_scope = UnicodeAttribute(null=True)
     project_scope = UnicodeAttribute(null=True)
     assignee_scope = UnicodeAttribute(null=True)
     updated_order = UnicodeAttribute()
@@ -72,10 +79,15 @@ class TaskItem(Model):
     completed_at = UnicodeAttribute(null=True)
     version = NumberAttribute()
     revision = UnicodeAttribute()
+    revision_1 = UnicodeAttribute()
+    revision_2 = UnicodeAttribute()
+    revision_3 = UnicodeAttribute()
+    expires_at = TTLAttribute(null=True)
 
-    all_updated = _index("pk", "updated_order")
-    all_due = _index("pk", "due_order")
-    all_priority = _index("pk", "priority_order")
+    all_created = _index("all_scope", "sk")
+    all_updated = _index("all_scope", "updated_order")
+    all_due = _index("all_scope", "due_order")
+    all_priority = _index("all_scope", "priority_order")
     status_created = _index("status_scope", "sk")
     status_updated = _index("status_scope", "updated_order")
     status_due = _index("status_scope", "due_order")
@@ -90,6 +102,17 @@ class TaskItem(Model):
     assignee_priority = _index("assignee_scope", "priority_order")
 
 
+class Place(NamedTuple):
+    """Where a task's item lies, whether or not there is one."""
+
+    workspace: str
+    task_id: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return partition(self.workspace), TASK + self.task_id
+
+
 def partition(workspace: str) -> str:
     return f"ws#{workspace}"
 
@@ -102,47 +125,47 @@ def scope(workspace: str, value: str) -> str:
     return f"{workspace}#{value}"
 
 
-def attributes(workspace: str, task_id: str, values: dict[str, Any]) -> dict[str, Any]:
+def attributes(place: Place, values: dict[str, Any]) -> dict[str, Any]:
     """Say what the given fields of a task make of its item; None where an attribute goes away."""
     return {
         name: attribute
         for field, value in values.items()
-        for name, attribute in _attributes_of(field, value, workspace, task_id)
+        for name, attribute in _attributes_of(field, value, place)
     }
 
 
-def _attributes_of(
-    field: str, value: Any, workspace: str, task_id: str
-) -> Iterator[tuple[str, Any]]:
+def _attributes_of(field: str, value: Any, place: Place) -> Iterator[tuple[str, Any]]:
     yield field, value or None
     match field:
         case "status" | "project" | "assignee":
-            yield f"{field}_scope", scope(workspace, value) if value else None
+            yield f"{field}_scope", scope(place.workspace, value) if value else None
         case "due_at":
-            yield "due_order", f"{value or UNDATED}#{task_id}"
+            yield "due_order", f"{value or UNDATED}#{place.task_id}"
         case "updated_at":
-            yield "updated_order", f"{value}#{task_id}"
+            yield "updated_order", f"{value}#{place.task_id}"
         case "priority":
-            yield "priority_order", f"{RANKS[value]}#{task_id}"
+            yield "priority_order", f"{RANKS[value]}#{place.task_id}"
         case _:
             pass
 
 
-def item_of(workspace: str, task: Task) -> dict[str, Any]:
-    """Write a task as DynamoDB's JSON; what is empty is left out."""
+def item_of(place: Place, task: Task) -> dict[str, Any]:
+    """Write a new task as DynamoDB's JSON; what is empty is left out."""
     fields = {name: getattr(task, name) for name in Task.__slots__ if name not in NOT_STORED}
     item = {
-        name: _json(value)
-        for name, value in attributes(workspace, task.id, fields).items()
+        name: as_json(value)
+        for name, value in attributes(place, fields).items()
         if value is not None
     }
-    item["pk"] = {"S": partition(workspace)}
-    item["sk"] = {"S": TASK + task.id}
-    item["revision"] = {"S": revision_of(task.etag)}
+    item["pk"], item["sk"] = map(as_json, place.key)
+    item["all_scope"] = as_json(place.workspace)
+    item |= dict.fromkeys(LINEAGE, as_json(NO_REVISION))
+    item["revision"] = as_json(revision_of(task.etag))
     return item
 
 
-def _json(value: str | int | list[str]) -> dict[str, Any]:
+def as_json(value: str | int | list[str]) -> dict[str, Any]:
+    """Write a value as DynamoDB's JSON."""
     if isinstance(value, str):
         return {"S": value}
     if isinstance(value, int):

@@ -6,18 +6,17 @@ from typing import Any, Protocol, TypeVar
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
+from botocore.parsers import ResponseParserError
+from botocore.retries.quota import RetryQuota
 from pynamodb.connection import Connection
 
+from api import attempts
+from api.attempts import Attempts
 from api.metrics import Metrics
 from api.settings import Settings
 
-CONNECT_SECONDS = 1
-READ_SECONDS = 2
-ATTEMPTS = 3
-THROTTLING_CODES = frozenset(
-    {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
-)
+DYNAMODB_JSON = "application/x-amz-json-1."
 # The calls that say what they consumed, if asked.
 ITEM_OPERATIONS = frozenset(
     {"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "TransactWriteItems"}
@@ -48,16 +47,37 @@ class BotocoreWire:
 
     def __init__(self, settings: Settings) -> None:
         self._client: Any = client(session(settings), settings)
+        self._budget = RetryQuota()
+        self._deadline = 0.0
 
     def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = self._client._make_api_call(operation, arguments)  # noqa: SLF001
-        return answer
+        tries = Attempts(self._budget, self._deadline)
+        while True:
+            try:
+                return tries.succeeded(self._attempt(operation, arguments, tries))
+            except (ClientError, BotoCoreError) as error:
+                time.sleep(tries.pause_after(error))
 
     async def run(self, function: Callable[[], T]) -> T:
+        self._deadline = time.monotonic() + attempts.REQUEST_SECONDS
         return function()
 
     def close(self) -> None:
         self._client.close()
+
+    def _attempt(
+        self, operation: str, arguments: dict[str, Any], tries: Attempts
+    ) -> dict[str, Any]:
+        url = self._client.meta.endpoint_url
+        tries.seconds(url)
+        try:
+            answer: dict[str, Any] = self._client._make_api_call(operation, arguments)  # noqa: SLF001
+        except ResponseParserError as error:
+            raise ConnectionClosedError(endpoint_url=url) from error
+        if not answer["ResponseMetadata"]["HTTPHeaders"]["content-type"].startswith(DYNAMODB_JSON):
+            # Somebody's page: botocore makes an empty answer of it, which would say "no such item".
+            raise ConnectionClosedError(endpoint_url=url)
+        return answer
 
 
 def session(settings: Settings) -> botocore.session.Session:
@@ -69,15 +89,16 @@ def session(settings: Settings) -> botocore.session.Session:
 
 
 def client(session: botocore.session.Session, settings: Settings) -> Any:
-    """Make botocore's client, with time-outs that fit into a request."""
+    """Make botocore's client: one attempt at a time, with time-outs that fit into a request."""
     return session.create_client(
         "dynamodb",
         region_name=settings.aws_region,
         endpoint_url=str(settings.dynamodb_endpoint) if settings.dynamodb_endpoint else None,
         config=Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            connect_timeout=attempts.CONNECT_SECONDS,
+            read_timeout=attempts.READ_SECONDS,
+            # The one mode in which botocore finds a cut answer out without a retry.
+            retries={"mode": "legacy", "total_max_attempts": 1},
             parameter_validation=False,
         ),
     )
@@ -117,10 +138,11 @@ class _Seam:
             units = _units(answer.get("ConsumedCapacity"))
         except ClientError as error:
             outcome = error.response["Error"]["Code"]
-            retries = error.response["ResponseMetadata"].get("RetryAttempts", 0)
+            retries = attempts.notes(error).get("RetryAttempts", 0)
             raise
         except BotoCoreError as error:
-            outcome, retries = type(error).__name__, error.kwargs.get("retries", 0)
+            outcome = type(error).__name__
+            retries = attempts.notes(error).get("RetryAttempts", 0)
             raise
         finally:
             seconds = time.perf_counter() - began

@@ -7,6 +7,7 @@ import pytest
 
 from api.main import create_app
 from tests.support import builders, dynamodb_local, processes
+from tests.support.faults import Fault, FaultProxy
 from tests.support.server import serving
 
 
@@ -76,6 +77,20 @@ def storeless_client() -> Iterator[builders.Client]:
     app = create_app(builders.settings("http://127.0.0.1:9"))
     with serving(app) as url, builders.Client(base_url=url) as client:
         yield client
+
+
+@pytest.fixture
+def contended_client(moto: str) -> Iterator[builders.Client]:
+    """A client of an app whose transactions always meet others."""
+    with (
+        FaultProxy(moto, plan=_in_every_transaction) as proxy,
+        serving(create_app(builders.settings(proxy.url))) as url,
+    ):
+        yield from _ready_client(url)
+
+
+def _in_every_transaction(operation: str) -> Fault | None:
+    return Fault.CONFLICT if operation == "TransactWriteItems" else None
 
 
 def _ready_client(url: str) -> Iterator[builders.Client]:

@@ -8,15 +8,27 @@ from starlette.responses import Response
 
 from api import errors, etags
 from api.access import Caller
-from api.models import NewTask, Task, TaskChange, TaskPage, TaskQuery
+from api.idempotency import HEADER_PATTERN, Replay
+from api.models import NewTask, Task, TaskChange, TaskPage, TaskQuery, task_json
 from api.openapi import responses
 from api.service import TaskService
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
-ETAG_HEADER = {"ETag": {"schema": {"type": "string"}, "description": "The task's state."}}
+ETAG_HEADER = {
+    "ETag": {
+        "schema": {"type": "string"},
+        "required": True,
+        "description": "The task's state.",
+    }
+}
+REPLAYED_HEADER = {
+    "Idempotent-Replayed": {
+        "schema": {"type": "string", "const": "true"},
+        "description": "Only where this is the answer to an earlier request with the same key.",
+    }
+}
 
-task_json = TypeAdapter(Task).dump_json
 page_json = TypeAdapter(TaskPage).dump_json
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
@@ -61,10 +73,26 @@ IfNoneMatch = Annotated[
     str | None,
     Header(description="An ETag the client already has the task for: 304 if it still holds."),
 ]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=HEADER_PATTERN,
+        description="Makes the request safe to repeat: for a day, the same request under the same "
+        "key has one effect and the same answer. Failures are not kept.",
+    ),
+]
 
 
-def _answer(task: Task, status: int = 200, **headers: str) -> Response:
-    return Response(task_json(task), status, {"ETag": task.etag, **headers}, JSON)
+def _answer(task: Task | Replay, status: int = 200, **headers: str) -> Response:
+    headers["ETag"] = task.etag
+    if isinstance(task, Replay):
+        return Response(task.body, status, {**headers, "Idempotent-Replayed": "true"}, JSON)
+    return Response(task_json(task), status, headers, JSON)
+
+
+def _created(task: Task | Replay) -> Response:
+    return _answer(task, 201, Location=f"/v1/tasks/{task.id}")
 
 
 @router.post(
@@ -78,20 +106,28 @@ def _answer(task: Task, status: int = 200, **headers: str) -> Response:
             "description": "The task as it is stored.",
             "headers": {
                 **ETAG_HEADER,
-                "Location": {"schema": {"type": "string"}, "description": "The task's path."},
+                **REPLAYED_HEADER,
+                "Location": {
+                    "schema": {"type": "string"},
+                    "required": True,
+                    "description": "The task's path.",
+                },
             },
         },
         **responses(
+            errors.RequestInProgress,
             errors.BodyTooLarge,
             errors.WrongMediaType,
             errors.InvalidRequest,
-            *errors.STORE_FAILURES,
+            errors.KeyReused,
+            *errors.WRITE_FAILURES,
         ),
     },
 )
-async def create_task(tasks: Tasks, caller: Caller, new: NewTask) -> Response:
-    task = await tasks.create(caller.workspace, new)
-    return _answer(task, 201, Location=f"/v1/tasks/{task.id}")
+async def create_task(tasks: Tasks, caller: Caller, new: NewTask, key: Key = None) -> Response:
+    if key is None:
+        return _created(await tasks.create(caller.workspace, new))
+    return _created(await tasks.create_once(caller.workspace, new, key))
 
 
 @router.get(
@@ -128,7 +164,7 @@ async def read_task(
     tasks: Tasks, caller: Caller, task_id: TaskId, if_none_match: IfNoneMatch = None
 ) -> Response:
     task = await tasks.get(caller.workspace, task_id)
-    if if_none_match and etags.parse_weak(if_none_match).accepts(task.etag):
+    if if_none_match and etags.parse_weak(if_none_match).accepts(etags.revision_of(task.etag)):
         return Response(status_code=304, headers={"ETag": task.etag})
     return _answer(task)
 
@@ -141,16 +177,21 @@ async def read_task(
     "default, a list is replaced whole.",
     dependencies=[Depends(_merge_patch_only)],
     responses={
-        200: {"description": "The task after the change.", "headers": ETAG_HEADER},
+        200: {
+            "description": "The task after the change.",
+            "headers": ETAG_HEADER | REPLAYED_HEADER,
+        },
         **responses(
             errors.TaskNotFound,
             errors.IllegalMove,
+            errors.RequestInProgress,
             errors.StaleTag,
             errors.BodyTooLarge,
             errors.WrongMediaType,
             errors.InvalidRequest,
+            errors.KeyReused,
             errors.TagMissing,
-            *errors.STORE_FAILURES,
+            *errors.WRITE_FAILURES,
         ),
     },
 )
@@ -160,8 +201,11 @@ async def change_task(
     task_id: TaskId,
     match: Match,
     change: Annotated[TaskChange, Body(media_type=MERGE_PATCH)],
+    key: Key = None,
 ) -> Response:
-    return _answer(await tasks.change(caller.workspace, task_id, match, change))
+    if key is None:
+        return _answer(await tasks.change(caller.workspace, task_id, match, change))
+    return _answer(await tasks.change_once(caller.workspace, task_id, match, change, key))
 
 
 @router.delete(
@@ -169,6 +213,7 @@ async def change_task(
     status_code=204,
     response_class=Response,
     summary="Delete a task",
+    description="Safe to repeat: for a day, whoever deletes the same state again hears the same.",
     responses={
         204: {"description": "The task is gone."},
         **responses(
@@ -176,7 +221,7 @@ async def change_task(
             errors.StaleTag,
             errors.InvalidRequest,
             errors.TagMissing,
-            *errors.STORE_FAILURES,
+            *errors.WRITE_FAILURES,
         ),
     },
 )

@@ -1,6 +1,7 @@
 """The running app against schemathesis, which reads the app's own OpenAPI document."""
 
 import os
+import uuid
 from typing import Any
 
 import schemathesis
@@ -46,16 +47,19 @@ schema = schemathesis.openapi.from_dict(
 )
 def test_no_input_breaks_the_contract(case: schemathesis.Case[Any], served: Client) -> None:
     """No 500, no undocumented status, no answer that is not as documented."""
-    if case.meta and case.meta.generation.mode.is_positive and "task_id" in case.path_parameters:
-        _aim_at_a_task(case, served)
+    if case.meta and case.meta.generation.mode.is_positive:
+        _aim(case, served)
     case.call_and_validate(base_url=str(served.base_url))
 
 
-def _aim_at_a_task(case: schemathesis.Case[Any], client: Client) -> None:
-    """Let data that fits meet a task that is there: invented ids never do."""
-    case.path_parameters["task_id"] = client.create()["id"]
+def _aim(case: schemathesis.Case[Any], client: Client) -> None:
+    """Let data that fits meet a task that is there, and keys that no other request had."""
+    if "task_id" in case.path_parameters:
+        case.path_parameters["task_id"] = client.create()["id"]
     if "if-match" in case.headers:
         case.headers["if-match"] = "*"
+    if "idempotency-key" in case.headers:
+        case.headers["idempotency-key"] = str(uuid.uuid4())
 
 
 def test_the_fuzzer_reaches_tasks(served: Client) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from api.models import MOVES, Moment, Status
+from api.models import MOVES, Moment, Sort, Status
 from tests.support.builders import Client
 
 WHOLE: dict[str, Any] = {
@@ -139,14 +139,27 @@ def test_a_task_can_begin_done(client: Client) -> None:
 
 
 def test_a_deleted_task_is_gone(any_client: Client) -> None:
-    """Reading it, changing it and deleting it again are all 404."""
-    task = any_client.create()
+    """Reading it, changing it and deleting what is there are all 404; no list has it."""
+    task = any_client.create(**WHOLE)
     path, tag = f"/v1/tasks/{task['id']}", {"If-Match": task["etag"]}
     assert any_client.delete(path, headers=tag).status_code == 204
     assert any_client.get(path).status_code == 404
-    assert any_client.delete(path, headers=tag).status_code == 404
+    assert any_client.delete(path, headers={"If-Match": "*"}).status_code == 404
     assert any_client.change(task, title="x").status_code == 404
-    assert any_client.titles() == []
+    assert any_client.merge(task["id"], {"title": "x"}, {"If-Match": "*"}).status_code == 404
+    for sort in Sort:
+        for query in ({}, {"status": "in_progress"}, {"project": "memory"}, {"assignee": "ada"}):
+            assert any_client.titles(**query, sort=sort.value) == []
+
+
+def test_a_deletion_can_be_repeated(any_client: Client) -> None:
+    """Whoever deletes the same state hears the same; another state is not there."""
+    first = any_client.create()
+    second = any_client.changed(first, title="Newer")
+    path = f"/v1/tasks/{first['id']}"
+    for _ in range(2):
+        assert any_client.delete(path, headers={"If-Match": second["etag"]}).status_code == 204
+    assert any_client.delete(path, headers={"If-Match": first["etag"]}).status_code == 404
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])

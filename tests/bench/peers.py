@@ -22,9 +22,9 @@ from api.logs import RequestLog
 from api.loop_wire import LoopWire
 from api.metrics import Metrics
 from api.middleware import Surroundings
-from api.models import NewTask, Task, TaskChange, TaskPage, rfc3339
+from api.models import NewTask, Task, TaskChange, TaskPage, rfc3339, task_json
 from api.routes import tasks as own_routes
-from api.routes.tasks import JSON, MERGE_PATCH, page_json, task_json
+from api.routes.tasks import JSON, MERGE_PATCH, page_json
 from api.service import system_clock
 from api.settings import Settings
 from api.signing import Signer
@@ -32,6 +32,7 @@ from api.table import (
     PRIORITIES,
     STATUSES,
     TASK,
+    Place,
     TaskItem,
     attributes,
     item_of,
@@ -194,14 +195,14 @@ def pynamodb_threads(endpoint: str) -> FastAPI:
     @app.post("/v1/tasks")
     def post(new: NewTask) -> Response:
         task = made(new)
-        stored = attributes(WORKSPACE, task.id, {**new.model_dump(), **stamps(task)})
+        stored = attributes(Place(WORKSPACE, task.id), {**new.model_dump(), **stamps(task)})
         Item(partition(WORKSPACE), TASK + task.id, **stored).save()
         return answered(task, 201)
 
     @app.patch("/v1/tasks/{task_id}")
     def patch(task_id: str, change: Change) -> Response:
         item = Item(partition(WORKSPACE), TASK + task_id)
-        values = attributes(WORKSPACE, task_id, change.values())
+        values = attributes(Place(WORKSPACE, task_id), change.values())
         item.update([getattr(Item, name).set(value) for name, value in values.items()])
         return answered(task(item))
 
@@ -347,7 +348,7 @@ def aiodynamo(endpoint: str) -> FastAPI:
     @app.post("/v1/tasks")
     async def post(new: NewTask) -> Response:
         task = made(new)
-        stored = attributes(WORKSPACE, task.id, {**new.model_dump(), **stamps(task)})
+        stored = attributes(Place(WORKSPACE, task.id), {**new.model_dump(), **stamps(task)})
         present = {name: value for name, value in stored.items() if value is not None}
         await tables[0].put_item({**key(task.id), **present})
         return answered(task, 201)
@@ -355,7 +356,7 @@ def aiodynamo(endpoint: str) -> FastAPI:
     @app.patch("/v1/tasks/{task_id}")
     async def patch(task_id: str, change: Change) -> Response:
         expression = UpdateExpression()
-        for name, value in attributes(WORKSPACE, task_id, change.values()).items():
+        for name, value in attributes(Place(WORKSPACE, task_id), change.values()).items():
             expression &= F(name).set(value)
         item = await tables[0].update_item(
             key(task_id), expression, return_values=ReturnValues.all_new
@@ -383,11 +384,11 @@ def _query(limit: int) -> dict[str, Any]:
 
 
 def _put(task: Task) -> dict[str, Any]:
-    return {"TableName": TABLE, "Item": item_of(WORKSPACE, task)}
+    return {"TableName": TABLE, "Item": item_of(Place(WORKSPACE, task.id), task)}
 
 
 def _update(task_id: str, change: TaskChange) -> dict[str, Any]:
-    values = attributes(WORKSPACE, task_id, change.values())
+    values = attributes(Place(WORKSPACE, task_id), change.values())
     return {
         "TableName": TABLE,
         "Key": _key(task_id),

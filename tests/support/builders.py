@@ -45,6 +45,14 @@ class Client(httpx.Client):
             headers={"Content-Type": MERGE_PATCH, **(headers or {})},
         )
 
+    def create_once(self, key: str, title: str = "A task", **fields: Any) -> httpx.Response:
+        headers = {"Idempotency-Key": key}
+        return self.post("/v1/tasks", json={"title": title, **fields}, headers=headers)
+
+    def change_once(self, key: str, task: dict[str, Any], **fields: Any) -> httpx.Response:
+        headers = {"If-Match": task["etag"], "Idempotency-Key": key}
+        return self.merge(task["id"], fields, headers)
+
     def changed(self, task: dict[str, Any], **fields: Any) -> dict[str, Any]:
         response = self.change(task, **fields)
         assert response.status_code == 200, response.text

@@ -1,0 +1,135 @@
+"""How often a call is tried, and what is known of it when it has failed.
+
+One policy for both wires: botocore and PynamoDB make a single attempt each time they are asked.
+"""
+
+import random
+import time
+from typing import Any, cast
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ChecksumError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+)
+from botocore.retries.quota import RetryQuota
+
+# What all the calls of one request may take together, and one attempt of them.
+REQUEST_SECONDS = 8
+CONNECT_SECONDS = 1
+READ_SECONDS = 2
+ATTEMPTS = 3
+# A retry waits a random time below this, doubled by each further one: full jitter.
+BACKOFF_SECONDS = 0.05
+# What a retry takes from a budget of 500 that each success fills up by one. Where most calls
+# fail, retries would only add to the load.
+RETRY_COST = 10
+
+THROTTLING_CODES = frozenset(
+    {
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingError",
+        "ThrottlingException",
+    }
+)
+# Another request is writing the same items at this moment.
+CONFLICT_CODES = frozenset(
+    {"TransactionConflict", "TransactionConflictException", "TransactionInProgressException"}
+)
+RETRYABLE_CODES = THROTTLING_CODES | CONFLICT_CODES | {"InternalServerError"}
+# The request may have arrived, and its answer did not.
+UNANSWERED = (ChecksumError, HTTPClientError)
+TRANSIENT_ERRORS = (*UNANSWERED, ConnectTimeoutError, EndpointConnectionError)
+
+CallError = ClientError | BotoCoreError
+
+
+class DeadlineError(BotoCoreError):
+    """The time of the whole request is over."""
+
+    fmt = "No time was left for a call to {endpoint_url}"
+
+
+class Attempts:
+    """The attempts at one call; the deadline is a moment of time.monotonic()."""
+
+    def __init__(self, budget: RetryQuota, deadline: float) -> None:
+        self._budget = budget
+        self._deadline = deadline
+        self._in_doubt = False
+        self.retries = 0
+
+    def seconds(self, endpoint_url: str) -> float:
+        """Tell how long the next attempt may take.
+
+        Raises:
+            DeadlineError: there is no time for it.
+        """
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise DeadlineError(endpoint_url=endpoint_url)
+        return min(READ_SECONDS, left)
+
+    def pause_after(self, error: CallError) -> float:
+        """Tell how many seconds to wait before the next attempt; raise the error if none is left.
+
+        What is raised knows how often the call was retried, and whether any attempt at it may
+        have had its effect unseen.
+        """
+        self._in_doubt = self._in_doubt or _is_unanswered(error)
+        pause = random.uniform(0, BACKOFF_SECONDS * 2**self.retries)  # noqa: S311 - no secret
+        if not self._may_retry(error, pause):
+            notes(error).update(RetryAttempts=self.retries, InDoubt=self._in_doubt)
+            raise error
+        self.retries += 1
+        return pause
+
+    def succeeded(self, answer: dict[str, Any]) -> dict[str, Any]:
+        self._budget.release(1)
+        answer["ResponseMetadata"]["RetryAttempts"] = self.retries
+        return answer
+
+    def _may_retry(self, error: CallError, pause: float) -> bool:
+        return (
+            self.retries + 1 < ATTEMPTS
+            and time.monotonic() + pause < self._deadline
+            and _is_transient(error)
+            and self._budget.acquire(RETRY_COST)
+        )
+
+
+def notes(error: CallError) -> dict[str, Any]:
+    """Find what an error carries beside its message."""
+    found: Any = (
+        error.response["ResponseMetadata"] if isinstance(error, ClientError) else error.kwargs
+    )
+    return cast("dict[str, Any]", found)
+
+
+def codes(error: ClientError) -> set[str]:
+    """Name what went wrong: for a cancelled transaction, what did so with each of its items."""
+    response: Any = error.response
+    reasons = {reason["Code"] for reason in response.get("CancellationReasons", [])}
+    return reasons - {"None"} or {response["Error"]["Code"]}
+
+
+def _is_unanswered(error: CallError) -> bool:
+    if isinstance(error, ClientError):
+        # DynamoDB's front can fail a call that went through behind it.
+        return _failed_inside(error)
+    return isinstance(error, UNANSWERED)
+
+
+def _is_transient(error: CallError) -> bool:
+    if isinstance(error, ClientError):
+        return _failed_inside(error) or codes(error) <= RETRYABLE_CODES
+    return isinstance(error, TRANSIENT_ERRORS)
+
+
+def _failed_inside(error: ClientError) -> bool:
+    return error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500

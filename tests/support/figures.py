@@ -1,0 +1,70 @@
+"""What the proofs of reliability came to: each promise, how often tried, how often broken."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tests.support.processes import ROOT
+
+RESULTS = ROOT / "build" / "reliability.json"
+# `make soak` sets it: the same proofs, tried many more times.
+SOAKING = bool(os.environ.get("SOAK"))
+
+PROMISES = {
+    "kills": "A kill -9 of the API loses no write that it acknowledged, and doubles none.",
+    "restarts": "A rolling restart fails no request that could not be retried safely.",
+    "faulted_writes": "Whatever happens to a call, no write is reported as a conflict with itself, "
+    "and none takes effect twice.",
+    "histories": "Each task is linearizable to concurrent clients while the store fails.",
+    "known_bad_histories": "The history checker rejects histories that are known to be bad.",
+    "cursor_forgeries": "No forged or foreign cursor opens a list.",
+    "model_steps": "The API does what a dictionary would, step by step.",
+    "defences": "The tests notice each defence that is taken away.",
+}
+
+
+def rounds(bounded: int, soak: int) -> int:
+    """Choose how often to try: a little in every test run, a lot in a soak."""
+    return soak if SOAKING else bounded
+
+
+class Figures:
+    """Counts of this run; those of promises that it did not try are kept from earlier ones."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, tuple[int, int]] = {}
+
+    def count(self, promise: str, *, tried: int, failed: int) -> None:
+        """Add to what is known of one promise."""
+        assert promise in PROMISES
+        before = self._counts.get(promise, (0, 0))
+        self._counts[promise] = (before[0] + tried, before[1] + failed)
+
+    def lines(self) -> list[str]:
+        return [
+            f"{name:20} tried {tried:7}  failed {failed}"
+            for name, (tried, failed) in sorted(self._counts.items())
+        ]
+
+    def save(self, path: Path = RESULTS) -> None:
+        if not self._counts:
+            return
+        kept = {entry["id"]: entry for entry in read(path)}
+        for name, (tried, failed) in self._counts.items():
+            kept[name] = {
+                "id": name,
+                "promise": PROMISES[name],
+                "tried": tried,
+                "failed": failed,
+            }
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"promises": [kept[name] for name in sorted(kept)]}, indent=2))
+
+
+def read(path: Path = RESULTS) -> list[dict[str, Any]]:
+    """Read what the last runs came to."""
+    if not path.exists():
+        return []
+    entries: list[dict[str, Any]] = json.loads(path.read_text())["promises"]
+    return entries
