@@ -15,7 +15,7 @@ BENCH_READY := $(BENCH)/.ready
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
 
-.PHONY: help run reset test lint format fuzz bench lock upgrade
+.PHONY: help run reset test lint format fuzz soak mutants bench lock upgrade
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,10 @@ format: $(READY)  ## Put the code into shape
 
 fuzz: $(READY)  ## Fuzz the running API for longer (FUZZ_EXAMPLES an operation)
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(BIN)/python -m pytest tests/api/fuzz_test.py --no-cov $(ARGS)
+
+soak: $(READY)  ## Try the promises for much longer (50 minutes at most), and write down the figures
+	@SOAK=1 $(BIN)/python -m pytest tests/reliability --no-cov -q $(ARGS)
+	@$(BIN)/python -m tests.support.figures
 
 bench: $(BENCH_READY)  ## Measure this app beside its peers (20 minutes at most; needs wrk)
 	@$(BENCH)/bin/python -m tests.bench.bench $(ARGS)

@@ -132,4 +132,6 @@ def _is_transient(error: CallError) -> bool:
 
 
 def _failed_inside(error: ClientError) -> bool:
-    return error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
+    """Tell whether DynamoDB failed, or something else has answered for it or cut it short."""
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return status >= 500 or error.response["Error"]["Code"] == str(status)

@@ -108,6 +108,11 @@ def is_tombstone(item: Item) -> bool:
     return "expires_at" in item
 
 
+def last_state(item: Item) -> Item:
+    """Show a tombstone as its task was last; its own revision is no state that can be changed."""
+    return item | {"revision": item["revision_1"]} if is_tombstone(item) else item
+
+
 def lineage(item: Item) -> list[str]:
     return [item[name]["S"] for name in LINEAGE]
 

@@ -46,17 +46,24 @@ def problem(error: PynamoDBException) -> Exception:
     names = _codes(error)
     if names & OUR_FAULT:
         return error
-    listed = ", ".join(sorted(names))
-    logger.warning("store failed", extra={"fields": {"error": listed, "detail": error.msg}})
+    fields = {"error": ", ".join(sorted(names)), "detail": error.msg}
+    logger.warning("store failed", extra={"fields": fields})
     if isinstance(error, WRITE_ERRORS) and in_doubt(error):
         return OutcomeUnknown()
+    return _clear_problem(error, names)
+
+
+def _clear_problem(error: PynamoDBException, names: set[str]) -> Exception:
+    """Find the problem where nothing was done."""
     if "ResourceNotFoundException" in names:
         return TableMissing("The table does not exist, or is not yet active.")
     if names & THROTTLING_CODES:
         return StoreThrottled("DynamoDB is throttling.")
-    if names & (CONFLICT_CODES | REFUSALS):
+    if names & CONFLICT_CODES and isinstance(error, TransactWriteError):
         return RequestInProgress()
-    return StoreUnavailable(f"DynamoDB did not answer as it should ({listed}).")
+    if names & CONFLICT_CODES:
+        return StoreThrottled("Another request is writing the same task.")
+    return StoreUnavailable(f"DynamoDB did not answer as it should ({', '.join(sorted(names))}).")
 
 
 def _cause(error: PynamoDBException) -> Any:

@@ -67,7 +67,11 @@ class TaskRepository:
     def add_once(self, place: Place, task: Task, claim: Claim) -> Replay | None:
         """Add a task under an idempotency key, or return what the key has already done."""
         put = self._items.put(place.key, item_of(place, task), NEW)
-        record = self._items.write_once(claim, task, put)
+        try:
+            record = self._items.write_once(claim, task, put)
+        except OvertakenError:
+            # The id is fresh: it was the record, and that has been swept since.
+            raise RequestInProgress from None
         return replay(record) if record else None
 
     @over_the_wire
@@ -79,7 +83,7 @@ class TaskRepository:
         item = self._items.write(place, edit)
         # What a later write has left of the status before is not this change's.
         exact = item["revision"]["S"] == edit.revision
-        return _edited(item, edit) if exact else Edited(task_of(item), None)
+        return _edited(item, edit) if exact else Edited(task_of(edits.last_state(item)), None)
 
     @over_the_wire
     def change_once(self, place: Place, edit: Edit, claim: Claim) -> Edited | Replay:

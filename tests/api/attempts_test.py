@@ -38,6 +38,7 @@ DOUBTFUL: list[CallError] = [
     ChecksumError(checksum_type="crc32", expected_checksum="1", actual_checksum="2"),
     refusal(500, "InternalServerError"),
     refusal(503, "503"),
+    refusal(400, "400"),
 ]
 HARMLESS: list[CallError] = [
     EndpointConnectionError(error="refused", **URL),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -12,19 +12,10 @@ import pytest
 
 from api.main import create_app
 from tests.support.builders import MERGE_PATCH, Client, settings
+from tests.support.clock import Clock
 from tests.support.server import serving
 
 PER_ANSWER = {"date", "x-request-id", "idempotent-replayed"}
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2027, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture
@@ -165,9 +156,9 @@ def test_a_key_without_a_task_is_not_found(client: Client) -> None:
 def test_a_key_is_kept_for_a_day(clocked: Client, clock: Clock) -> None:
     """To its last second it is replayed; then it is new, though its record still lies there."""
     first = clocked.create_once("k")
-    clock.now += timedelta(hours=24) - timedelta(seconds=1)
+    clock.advance(hours=24, seconds=-1)
     assert_replay(first, clocked.create_once("k"))
-    clock.now += timedelta(seconds=1)
+    clock.advance(seconds=1)
     anew = clocked.create_once("k")
     assert anew.status_code == 201
     assert anew.json()["id"] != first.json()["id"]
@@ -178,9 +169,9 @@ def test_a_changes_key_is_kept_for_a_day(clocked: Client, clock: Clock) -> None:
     """After it the ETag counts again."""
     task = clocked.create()
     first = clocked.change_once("k", task, title="x")
-    clock.now += timedelta(hours=23, minutes=59)
+    clock.advance(hours=23, minutes=59)
     assert_replay(first, clocked.change_once("k", task, title="x"))
-    clock.now += timedelta(minutes=1)
+    clock.advance(minutes=1)
     assert clocked.change_once("k", task, title="x").status_code == 412
     assert clocked.change_once("k", first.json(), title="x").json()["version"] == 3
 

@@ -201,6 +201,9 @@ async def test_a_change_is_found_in_a_tombstone(tracker: Tracker) -> None:
     async with tracker.losing(tracker.delete_all):
         changed = await tracker.change(task, "Changed")
     assert (changed.title, changed.version) == ("Changed", 2)
+    with pytest.raises(TaskNotFound):
+        await tracker.change(changed, "Raised from the dead")
+    await tracker.delete(changed)
 
 
 async def test_a_change_that_never_arrived_at_a_task_now_gone(tracker: Tracker) -> None:

@@ -28,7 +28,8 @@ def start() -> tuple[subprocess.Popen[bytes], str]:
     if not shutil.which("java"):
         raise NotHereError("DynamoDB Local needs Java 17, which is not on this machine")
     jar = _jar()
-    port = next(port for port in range(8100, 8200) if is_free("127.0.0.1", port))
+    # It listens on every address.
+    port = next(port for port in range(8100, 8200) if is_free("0.0.0.0", port))  # noqa: S104
     command = f"java -Djava.library.path=./DynamoDBLocal_lib -jar {jar.name} -inMemory -port {port}"
     process = subprocess.Popen(
         command.split(),
