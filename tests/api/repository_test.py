@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -251,3 +252,18 @@ async def test_a_page_costs_the_same_however_many_tasks_there_are(priced: Tracke
         costs.append([await priced.measured(call(priced, task)) for call in pages.values()])
     assert costs[0] == costs[1]
     assert all(units <= 7 for cost in costs[1] for units in cost.values())
+
+
+async def test_a_task_is_read_consistently(tracker: Tracker) -> None:
+    """Emulators are always up to date; DynamoDB is so only where it is asked to be."""
+    task = await tracker.tasks.create(WORKSPACE, NEW)
+    asked: list[bool] = []
+    seam: Any = tracker.repository._table.connection.client
+
+    def call(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        asked.append(arguments["ConsistentRead"])
+        return tracker.repository.wire.call(operation, arguments)
+
+    seam._wire = SimpleNamespace(call=call)
+    await tracker.tasks.get(WORKSPACE, task.id)
+    assert asked == [True]

@@ -1,13 +1,20 @@
-"""What the proofs of reliability came to: each promise, how often tried, how often broken."""
+"""What the proofs of reliability came to: each promise, how often tried, how often broken.
+
+Run as a program it writes the last figures into docs/reliability.md.
+"""
 
 import json
 import os
+import platform
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tests.support.processes import ROOT
 
 RESULTS = ROOT / "build" / "reliability.json"
+DOCUMENT = ROOT / "docs" / "reliability.md"
 # `make soak` sets it: the same proofs, tried many more times.
 SOAKING = bool(os.environ.get("SOAK"))
 
@@ -68,3 +75,23 @@ def read(path: Path = RESULTS) -> list[dict[str, Any]]:
         return []
     entries: list[dict[str, Any]] = json.loads(path.read_text())["promises"]
     return entries
+
+
+def write_down(text: str, entries: list[dict[str, Any]], run: str) -> str:
+    """Put the figures into the rows of a document's table, and say of which run they are."""
+    for entry in entries:
+        row = rf"(?m)^(\| `{entry['id']}` \|.*\|) [\d ]+ \| [\d ]+ \|$"
+        tried, failed = f"{entry['tried']:,}".replace(",", " "), entry["failed"]
+        text, rows = re.subn(row, rf"\1 {tried} | {failed} |", text)
+        assert rows == 1, f"{entry['id']} has {rows} rows"
+    return re.sub(r"(?s)(the last soak)\n\(.*?\)", rf"\1\n({run})", text)
+
+
+def main() -> None:
+    today = datetime.now(UTC).date()
+    run = f"{today}, Python {platform.python_version()}, {os.cpu_count()} cores"
+    DOCUMENT.write_text(write_down(DOCUMENT.read_text(), read(), run))
+
+
+if __name__ == "__main__":
+    main()
