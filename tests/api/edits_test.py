@@ -10,18 +10,13 @@ from hypothesis import strategies as st
 
 from api import edits
 from api.edits import Edit
-from api.etags import Match
-from api.loop_wire import LoopWire
-from api.main import create_app
 from api.models import MOVES, NewTask, Priority, Status, TaskChange
-from api.repository import TaskRepository
 from api.service import TaskService
 from api.table import LINEAGE, Place, as_json
-from tests.support.builders import settings
+from tests.support.service import ANY, Service
 
 pytestmark = pytest.mark.anyio
 
-ANY = Match(frozenset(), any_revision=True)
 TITLES = st.text("ab ", min_size=1, max_size=5).filter(str.strip)
 NAMES = st.none() | TITLES
 DATES = st.none() | st.sampled_from(["2027-01-31T09:30:00Z", "2028-01-31T09:30:00+01:00"])
@@ -42,14 +37,8 @@ CHANGES = st.fixed_dictionaries({}, optional={"status": st.sampled_from(Status),
 
 @pytest.fixture
 async def tasks(store: str) -> AsyncIterator[TaskService]:
-    config = settings(store)
-    wire = LoopWire(config)
-    app = create_app(config, wire=wire)
-    repository: TaskRepository = app.state.repository
-    await repository.create_table()
-    service: TaskService = app.state.tasks
-    yield service
-    wire.close()
+    async with Service.at(store) as service:
+        yield service.tasks
 
 
 def _legal(status: Status, change: dict[str, Any]) -> TaskChange:

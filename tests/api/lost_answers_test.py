@@ -2,40 +2,26 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
 from api import http1
 from api.errors import OutcomeUnknown, StaleTag, StoreUnavailable, TaskNotFound
-from api.etags import Match, parse_strong
+from api.etags import parse_strong
 from api.idempotency import Replay
-from api.loop_wire import LoopWire
-from api.main import create_app
 from api.models import NewTask, Status, Task, TaskChange, TaskQuery
-from api.service import TaskService
-from tests.support.builders import settings
+from tests.support.service import ANY, Service, W
 
 pytestmark = pytest.mark.anyio
 
-W = "default"
 NEW = NewTask(title="Mine")
-ANY = Match(frozenset(), any_revision=True)
 WRITES = ("PutItem", "UpdateItem", "TransactWriteItems")
 
 Meanwhile = Callable[[], Awaitable[object]]
 
 
-class Tracker:
-    """A service over a wire that loses answers when told to."""
-
-    def __init__(self, endpoint: str) -> None:
-        config = settings(endpoint)
-        self.wire = LoopWire(config)
-        app = create_app(config, wire=self.wire)
-        self.repository = app.state.repository
-        self.tasks: TaskService = app.state.tasks
-        self.metrics = app.state.metrics
+class Tracker(Service):
+    """A service that loses answers when told to."""
 
     @asynccontextmanager
     async def losing(
@@ -45,8 +31,8 @@ class Tracker:
 
         Others can write in between; the write itself may be lost on its way instead.
         """
-        client: Any = self.wire._http
-        whole, left = client.exchange, [True]
+        client, left = self.http, [True]
+        whole = client.exchange
 
         async def exchange(request: bytes, seconds: float) -> http1.Answer:
             if left and any(f".{write}".encode() in request for write in WRITES):
@@ -90,10 +76,8 @@ class Tracker:
 
 @pytest.fixture
 async def tracker(store: str) -> AsyncIterator[Tracker]:
-    tracker = Tracker(store)
-    await tracker.repository.create_table()
-    yield tracker
-    tracker.wire.close()
+    async with Tracker.at(store) as tracker:
+        yield tracker
 
 
 async def test_a_create_is_no_conflict_with_itself(tracker: Tracker) -> None:
@@ -238,8 +222,11 @@ async def test_a_doubt_outlives_a_read_that_fails(moto: str, kind: str) -> None:
 
     DynamoDB Local would know a transaction again by its token, and need no read.
     """
-    tracker = Tracker(moto)
-    await tracker.repository.create_table()
+    async with Tracker.at(moto) as tracker:
+        await _fail_in_doubt(tracker, kind)
+
+
+async def _fail_in_doubt(tracker: Tracker, kind: str) -> None:
     task = await tracker.tasks.create(W, NEW)
     match, change = parse_strong(task.etag), TaskChange(title="Changed")
     calls: dict[str, Meanwhile] = {
@@ -251,7 +238,6 @@ async def test_a_doubt_outlives_a_read_that_fails(moto: str, kind: str) -> None:
     async with tracker.losing(then="GetItem"):
         with pytest.raises(OutcomeUnknown):
             await calls[kind]()
-    tracker.wire.close()
 
 
 async def test_a_read_that_fails_leaves_no_doubt(tracker: Tracker) -> None:
