@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := build/bench-venv
 BENCH_READY := $(BENCH)/.ready
+MUTANTS := build/mutants-venv
+MUTANTS_READY := $(MUTANTS)/.ready
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
 
@@ -46,12 +48,17 @@ soak: $(READY)  ## Try the promises for much longer (50 minutes at most), and wr
 	@SOAK=1 $(BIN)/python -m pytest tests/reliability --no-cov -q $(ARGS)
 	@$(BIN)/python -m tests.support.figures
 
+mutants: $(MUTANTS_READY)  ## Put faults into the code one at a time, and print how many are noticed
+	@$(MUTANTS)/bin/python -m tests.mutants.run $(ARGS)
+
 bench: $(BENCH_READY)  ## Measure this app beside its peers (20 minutes at most; needs wrk)
 	@$(BENCH)/bin/python -m tests.bench.bench $(ARGS)
 
-lock: $(READY)  ## Write both requirement files anew from pyproject.toml
+lock: $(READY)  ## Write all requirement files anew from pyproject.toml
 	$(UV_COMPILE) pyproject.toml -o requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group dev -c requirements.txt -o tests/requirements.txt $(UPGRADE)
+	$(UV_COMPILE) --group mutants -c requirements.txt -c tests/requirements.txt \
+		-o tests/mutants/requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group bench -o tests/bench/requirements.txt $(UPGRADE)
 
 upgrade:  ## Lock the newest releases
@@ -60,6 +67,12 @@ upgrade:  ## Lock the newest releases
 $(BENCH_READY): tests/bench/requirements.txt
 	@$(PYTHON) -m venv --clear $(BENCH)
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(MUTANTS_READY): requirements.txt tests/requirements.txt tests/mutants/requirements.txt
+	@$(PYTHON) -m venv --clear $(MUTANTS)
+	@$(MUTANTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		$(addprefix -r ,$^)
 	@touch $@
 
 $(READY): requirements.txt tests/requirements.txt
