@@ -50,6 +50,7 @@ soak: $(READY)  ## Try the promises for much longer (50 minutes at most), and wr
 
 mutants: $(MUTANTS_READY)  ## Put faults into the code one at a time, and print how many are noticed
 	@$(MUTANTS)/bin/python -m tests.mutants.run $(ARGS)
+	@$(MUTANTS)/bin/python -m tests.support.figures
 
 bench: $(BENCH_READY)  ## Measure this app beside its peers (20 minutes at most; needs wrk)
 	@$(BENCH)/bin/python -m tests.bench.bench $(ARGS)

@@ -12,6 +12,7 @@ import time
 import tomllib
 
 from tests.mutants import score
+from tests.support.figures import Figures
 from tests.support.processes import ROOT
 
 MODULES = ("repository", "items", "edits", "idempotency", "service", "cursor", "failures")
@@ -37,6 +38,10 @@ def main() -> None:
         "verdicts": verdicts,
     }
     (ROOT / "build" / "mutants.json").write_text(json.dumps(report, indent=1) + "\n")
+    total = scores["total"]
+    figures = Figures()
+    figures.count("mutants", tried=total.mutants - total.equivalent, failed=total.survived)
+    figures.save()
     print(f"{score.survivors(verdicts)}\n\n{score.table(scores)}")
 
 

@@ -1,11 +1,7 @@
 """What the verdicts come to: a score of each module, and what no test has noticed."""
 
-import tomllib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
-
-EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 
 Verdict = dict[str, Any]
 
@@ -40,13 +36,6 @@ class Score(NamedTuple):
 
     def _noticed_of(self, number: int) -> float:
         return round(100 * (self.killed + self.timed_out) / number, 1) if number else 100.0
-
-
-def equivalents(path: Path = EQUIVALENT) -> set[Change]:
-    """Read which mutants do what the code does; each has its reason beside it."""
-    entries = tomllib.loads(path.read_text()).get("equivalent", [])
-    assert all(entry.pop("reason") for entry in entries)
-    return {Change(**entry) for entry in entries}
 
 
 def score(verdicts: Iterable[Verdict]) -> Score:

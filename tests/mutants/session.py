@@ -21,11 +21,11 @@ import pytest
 
 from tests.mutants import judge
 from tests.mutants.mutations import Mutant, mutants, unchanged
-from tests.mutants.score import Verdict, equivalents
+from tests.mutants.score import Verdict
 from tests.support.processes import ROOT, start_store
 
 DIRECTORY = ROOT / "build"
-VERDICTS = DIRECTORY / "verdicts.json"
+VERDICTS = DIRECTORY / "verdicts.jsonl"
 # Tests wait a good deal for servers to come and go.
 WORKERS = (os.cpu_count() or 1) + 1
 NOTICED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", re.MULTILINE)
@@ -145,15 +145,13 @@ def _judged(session: Session, made: list[Mutant]) -> Iterator[Verdict]:
 def main() -> None:
     DIRECTORY.mkdir(exist_ok=True)
     judge.prepare()
-    known = equivalents()
     with ExitStack() as stack:
         stores = [stack.enter_context(_store()) for _ in range(WORKERS)]
         tests, made = _prepare(stores[0], [ROOT / f"api/{name}.py" for name in sys.argv[1:]])
-        wanted = [mutant for mutant in made if mutant.change not in known]
-        verdicts = [*_judged(Session(tests, stores), wanted)]
-    left = [mutant for mutant in made if mutant.change in known]
-    verdicts += [{**m.change._asdict(), "line": m.line, "verdict": "equivalent"} for m in left]
-    VERDICTS.write_text(json.dumps(verdicts, indent=1))
+        # Line by line, so that a session cut short leaves what it has found.
+        with VERDICTS.open("w", buffering=1) as file:
+            for verdict in _judged(Session(tests, stores), made):
+                print(json.dumps(verdict), file=file)
 
 
 if __name__ == "__main__":

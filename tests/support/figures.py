@@ -28,6 +28,7 @@ PROMISES = {
     "cursor_forgeries": "No forged or foreign cursor opens a list.",
     "model_steps": "The API does what a dictionary would, step by step.",
     "defences": "The tests notice each defence that is taken away.",
+    "mutants": "The tests notice a fault wherever it is put into the code of a write.",
 }
 
 
