@@ -214,7 +214,8 @@ def audit(fleet: Fleet, ledger: Ledger) -> list[str]:
 
 def _replay_faults(client: Client, ledger: Ledger) -> Iterator[str]:
     for intent, first in ledger.told[:: len(ledger.told) // REPLAYS_AUDITED + 1]:
-        again = intent.send(client)
+        while "retry-after" in (again := intent.send(client)).headers:
+            time.sleep(POLL_SECONDS)
         if not _is_replay(again) or again.content != first.content:
             yield f"{intent} was told {first.text} and again {again.text}"
 
