@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -11,6 +10,7 @@ import httpx
 import pytest
 
 from api.main import create_app
+from api.settings import Settings
 from tests.support.builders import MERGE_PATCH, Client, settings
 from tests.support.clock import Clock
 from tests.support.server import serving
@@ -153,6 +153,21 @@ def test_a_key_without_a_task_is_not_found(client: Client) -> None:
     assert client.change_once("k", missing, title="x").status_code == 404
 
 
+@pytest.mark.parametrize("key", [None, "k"])
+def test_what_is_done_already_is_not_done_anew(
+    clocked: Client, clock: Clock, key: str | None
+) -> None:
+    """Under a key as without one: the task keeps the moment in which it was finished."""
+    done = clocked.create(status="done")
+    clock.advance(hours=1)
+    if key:
+        again = clocked.change_once(key, done, status="done")
+    else:
+        again = clocked.change(done, status="done")
+    assert again.json()["completed_at"] == done["completed_at"]
+    assert again.json()["updated_at"] > done["updated_at"]
+
+
 def test_a_key_is_kept_for_a_day(clocked: Client, clock: Clock) -> None:
     """To its last second it is replayed; then it is new, though its record still lies there."""
     first = clocked.create_once("k")
@@ -229,12 +244,8 @@ def test_replays_are_counted_apart(client: Client) -> None:
     assert "idempotent_replays_total 2.0" in counted
 
 
-def test_a_key_is_stored_as_a_hash(moto: str) -> None:
-    """What a caller puts into a key is nobody's to read, and DynamoDB is told when to forget it."""
-    config = settings(moto)
-    with serving(create_app(config)) as url, Client(base_url=url) as client:
-        while client.create_once("my-secret-order-4711").status_code != 201:
-            pass
+def _stored(moto: str, config: Settings) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Look into the table past the API: its items, and what it sweeps."""
     store: Any = boto3.client(
         "dynamodb",
         endpoint_url=moto,
@@ -242,15 +253,37 @@ def test_a_key_is_stored_as_a_hash(moto: str) -> None:
         aws_access_key_id="local",
         aws_secret_access_key="local",
     )
-    items = store.scan(TableName=config.table_name)["Items"]
+    items: list[dict[str, Any]] = store.scan(TableName=config.table_name)["Items"]
     sweeping = store.describe_time_to_live(TableName=config.table_name)["TimeToLiveDescription"]
     store.close()
-    (record,) = (item for item in items if re.fullmatch("key#[0-9a-f]{64}", item["sk"]["S"]))
+    return items, sweeping
+
+
+def test_a_key_is_stored_as_a_hash(moto: str, clock: Clock) -> None:
+    """What a caller puts into a key is nobody's to read."""
+    config = settings(moto)
+    with serving(create_app(config, clock=clock)) as url, Client(base_url=url) as client:
+        client.create_once("my-secret-order-4711")
+    items, _ = _stored(moto, config)
+    assert len([i for i in items if re.fullmatch("key#[0-9a-f]{64}", i["sk"]["S"])]) == 1
     assert "4711" not in str(items)
+
+
+def test_what_has_served_its_purpose_is_swept(moto: str, clock: Clock) -> None:
+    """A record and a tombstone say when: a day later. A task never says so."""
+    config = settings(moto)
+    with serving(create_app(config, clock=clock)) as url, Client(base_url=url) as client:
+        gone = client.create_once("k", "gone").json()
+        client.create("kept")
+        client.delete(f"/v1/tasks/{gone['id']}", headers={"If-Match": "*"})
+    items, sweeping = _stored(moto, config)
+    a_day_later = {"N": str(int(clock().timestamp()) + 86400)}
     assert sweeping == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
-    assert int(record["expires_at"]["N"]) == pytest.approx(
-        datetime.now(UTC).timestamp() + 86400, abs=60
-    )
+    assert {item["title"]["S"]: item.get("expires_at") for item in items if "title" in item} == {
+        "gone": a_day_later,
+        "kept": None,
+    }
+    assert [i["expires_at"] for i in items if "fingerprint" in i] == [a_day_later]
 
 
 def test_a_key_on_a_read_or_a_deletion_is_no_matter(client: Client) -> None:
