@@ -45,6 +45,12 @@ RETRYABLE_CODES = THROTTLING_CODES | CONFLICT_CODES | {"InternalServerError"}
 # The request may have arrived, and its answer did not.
 UNANSWERED = (ChecksumError, HTTPClientError)
 TRANSIENT_ERRORS = (*UNANSWERED, ConnectTimeoutError, EndpointConnectionError)
+# What goes wrong with a call, by the names that `name` gives: the metrics count each from 0.
+EXPECTED = RETRYABLE_CODES | {
+    "ConnectionClosedError",
+    "EndpointConnectionError",
+    "ReadTimeoutError",
+}
 
 CallError = ClientError | BotoCoreError
 
@@ -62,7 +68,8 @@ class Attempts:
         self._budget = budget
         self._deadline = deadline
         self._in_doubt = False
-        self.retries = 0
+        # What each retry came after, by name.
+        self._failures: list[str] = []
 
     def seconds(self, endpoint_url: str) -> float:
         """Tell how long the next attempt may take.
@@ -82,21 +89,25 @@ class Attempts:
         have had its effect unseen.
         """
         self._in_doubt = self._in_doubt or _is_unanswered(error)
-        pause = random.uniform(0, BACKOFF_SECONDS * 2**self.retries)  # noqa: S311 - no secret
+        pause = random.uniform(0, BACKOFF_SECONDS * 2 ** len(self._failures))  # noqa: S311 - no secret
         if not self._may_retry(error, pause):
-            notes(error).update(RetryAttempts=self.retries, InDoubt=self._in_doubt)
+            notes(error).update(self._retries(), InDoubt=self._in_doubt)
             raise error
-        self.retries += 1
+        self._failures.append(name(error))
         return pause
 
     def succeeded(self, answer: dict[str, Any]) -> dict[str, Any]:
         self._budget.release(1)
-        answer["ResponseMetadata"]["RetryAttempts"] = self.retries
+        answer["ResponseMetadata"].update(self._retries())
         return answer
+
+    def _retries(self) -> dict[str, Any]:
+        # The first is botocore's word, for it says the same on both wires.
+        return {"RetryAttempts": len(self._failures), "RetriedAfter": self._failures}
 
     def _may_retry(self, error: CallError, pause: float) -> bool:
         return (
-            self.retries + 1 < ATTEMPTS
+            len(self._failures) + 1 < ATTEMPTS
             and time.monotonic() + pause < self._deadline
             and _is_transient(error)
             and self._budget.acquire(RETRY_COST)
@@ -116,6 +127,11 @@ def codes(error: ClientError) -> set[str]:
     response: Any = error.response
     reasons = {reason["Code"] for reason in response.get("CancellationReasons", [])}
     return reasons - {"None"} or {response["Error"]["Code"]}
+
+
+def name(error: CallError) -> str:
+    """Name an error in one word; of a cancelled transaction's reasons, the first by name."""
+    return min(codes(error)) if isinstance(error, ClientError) else type(error).__name__
 
 
 def _is_unanswered(error: CallError) -> bool:

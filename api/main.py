@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from api import errors, openapi
 from api.cursor import Cursors
@@ -21,6 +23,7 @@ from api.settings import Settings
 from api.table import bind
 from api.wire import Wire, WiredConnection
 
+ROUTERS = (tasks.router, operations.router)
 RETRY_TABLE_SECONDS = 1
 FIRST_TABLE_SECONDS = 2
 
@@ -30,6 +33,7 @@ def create_app(
 ) -> FastAPI:
     """Build the app; the keyword arguments are what tests and other runtimes replace."""
     metrics = Metrics(settings.build)
+    metrics.limit(settings.task_vcpus, settings.task_memory_bytes)
     wire = wire or LoopWire(settings)
     model = bind(settings.table_name, WiredConnection(wire, metrics, settings.aws_region))
     repository = TaskRepository(model, wire)
@@ -47,8 +51,8 @@ def create_app(
     cursors = Cursors(settings.cursor_secret.get_secret_value())
     app.state.tasks = TaskService(repository, cursors, metrics, clock)
     errors.install(app)
-    app.include_router(tasks.router)
-    app.include_router(operations.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.add_middleware(Surroundings, metrics=metrics, log=RequestLog(settings))
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
@@ -56,6 +60,8 @@ def create_app(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    for route in (route for router in ROUTERS for route in router.routes):
+        _expect_requests(app.state.metrics, route)
     # What start-up made lives as long as the process: a full collection need not walk it again.
     gc.collect()
     gc.freeze()
@@ -67,6 +73,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with suppress(asyncio.CancelledError):
         await making
     app.state.repository.wire.close()
+
+
+def _expect_requests(metrics: Metrics, route: BaseRoute) -> None:
+    if isinstance(route, APIRoute):
+        statuses = {int(status) for status in route.responses}
+        statuses |= {route.status_code or 200, errors.InternalError.status}
+        for method in route.methods or ():
+            metrics.expect_requests(method, route.path, sorted(statuses))
 
 
 async def _make_local_table(app: FastAPI) -> None:

@@ -4,7 +4,9 @@ docs/metrics.md lists them for operators; a test compares the two.
 """
 
 import functools
+import os
 import platform
+from collections.abc import Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,11 +19,15 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from api.models import MOVES, Status
+
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # A path that no route takes, and a method that HTTP does not know: a scanner makes thousands,
 # and each of them would be a series.
 UNMATCHED = "unmatched"
 OTHER_METHOD = "_OTHER"
+# How a call to the store ends that is no error.
+OK = "ok"
 # What nginx calls a request whose client went away before the answer.
 CLIENT_GONE = "499"
 
@@ -89,8 +95,8 @@ class Metrics:
         )
         self.retries = Counter(
             "dynamodb_retries",
-            "Attempts beyond the first.",
-            ["operation"],
+            "Attempts beyond the first, by what went wrong with the one before.",
+            ["operation", "reason"],
             registry=registry,
         )
         self.capacity = Counter(
@@ -125,9 +131,43 @@ class Metrics:
             registry=registry,
         ).labels(build, platform.python_version()).set(1)
 
+        # What the task may use, beside what node-exporter sees: the whole machine around it.
+        self.cpu_limit = Gauge(
+            "task_cpu_limit_cores",
+            "CPUs that the task may use; the machine's where no task size is set.",
+            registry=registry,
+        )
+        self.memory_limit = Gauge(
+            "task_memory_limit_bytes",
+            "Memory that the task may use; the machine's where no task size is set.",
+            registry=registry,
+        )
+        self._expect_tasks()
+
         # A series is looked up once: `labels` costs as much as all the counting.
         self._request_series = functools.cache(self._find_request_series)
         self._call_series = functools.cache(self._find_call_series)
+
+    def expect_requests(self, method: str, route: str, statuses: Iterable[int]) -> None:
+        """Begin the series of an operation at 0: a rate does not see the step from none to 1."""
+        for status in statuses:
+            self.requests.labels(method, route, str(status))
+            if status < 300:
+                self._request_series(method, route, str(status))
+
+    def expect_calls(self, operations: Iterable[str], failures: Iterable[str]) -> None:
+        """Begin the series of calls to the store at 0, likewise."""
+        for operation in operations:
+            self._call_series(operation, OK)
+            for failure in failures:
+                self.calls.labels(operation, failure)
+                self.retries.labels(operation, failure)
+
+    def limit(self, cores: float | None, memory_bytes: int | None) -> None:
+        """Say what the task may use; where that is not known, the machine is the limit."""
+        self.cpu_limit.set(cores or os.cpu_count() or 1)
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        self.memory_limit.set(memory_bytes or machine)
 
     def observe_request(
         self, method: str, route: str, status: str, seconds: float, first_byte: float | None
@@ -140,14 +180,26 @@ class Metrics:
             first_byte_seconds.observe(first_byte)
 
     def observe_call(
-        self, operation: str, outcome: str, seconds: float, retries: int, units: float
+        self,
+        operation: str,
+        outcome: str,
+        seconds: float,
+        retried_after: Iterable[str],
+        units: float,
     ) -> None:
         """Count a call to DynamoDB that has ended, with its time in seconds."""
-        calls, call_seconds, all_retries, capacity = self._call_series(operation, outcome)
+        calls, call_seconds, capacity = self._call_series(operation, outcome)
         calls.inc()
         call_seconds.observe(seconds)
-        all_retries.inc(retries)
         capacity.inc(units)
+        for reason in retried_after:
+            self.retries.labels(operation, reason).inc()
+
+    def _expect_tasks(self) -> None:
+        for status in Status:
+            self.tasks_created.labels(status)
+            for wanted in MOVES[status]:
+                self.tasks_moved.labels(status, wanted)
 
     def _find_request_series(
         self, method: str, route: str, status: str
@@ -158,12 +210,9 @@ class Metrics:
             self.first_byte_seconds.labels(method, route),
         )
 
-    def _find_call_series(
-        self, operation: str, outcome: str
-    ) -> tuple[Counter, Histogram, Counter, Counter]:
+    def _find_call_series(self, operation: str, outcome: str) -> tuple[Counter, Histogram, Counter]:
         return (
             self.calls.labels(operation, outcome),
             self.call_seconds.labels(operation),
-            self.retries.labels(operation),
             self.capacity.labels(operation),
         )

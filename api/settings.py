@@ -30,6 +30,15 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
+    task_vcpus: float | None = Field(
+        default=None,
+        gt=0,
+        description="The CPUs of the task that the app runs in, which alerts are measured by; "
+        "the machine's unless set.",
+    )
+    task_memory_mib: int | None = Field(
+        default=None, gt=0, description="Its memory in MiB, likewise."
+    )
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto",
         description="`json`, `text`, or `auto`: text on a terminal, JSON anywhere else.",
@@ -37,3 +46,7 @@ class Settings(BaseSettings):
     build: str = Field(
         default="dev", max_length=64, description="The commit or version this build was made from."
     )
+
+    @property
+    def task_memory_bytes(self) -> int | None:
+        return self.task_memory_mib and self.task_memory_mib * 2**20

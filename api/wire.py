@@ -13,14 +13,12 @@ from pynamodb.connection import Connection
 
 from api import attempts
 from api.attempts import Attempts
-from api.metrics import Metrics
+from api.metrics import OK, Metrics
 from api.settings import Settings
 
 DYNAMODB_JSON = "application/x-amz-json-1."
 # The calls that say what they consumed, if asked.
-ITEM_OPERATIONS = frozenset(
-    {"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "TransactWriteItems"}
-)
+ITEM_OPERATIONS = frozenset({"GetItem", "PutItem", "UpdateItem", "Query", "TransactWriteItems"})
 
 T = TypeVar("T")
 
@@ -110,6 +108,7 @@ class WiredConnection(Connection):
     def __init__(self, wire: Wire, metrics: Metrics, region: str) -> None:
         super().__init__(region=region)
         self._seam: Any = _Seam(wire, metrics)
+        metrics.expect_calls(ITEM_OPERATIONS, attempts.EXPECTED)
 
     @property
     def client(self) -> Any:
@@ -131,22 +130,18 @@ class _Seam:
 
     def _make_api_call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         began = time.perf_counter()
-        outcome, retries, units = "cancelled", 0, 0.0
+        outcome, notes, units = "cancelled", {}, 0.0
         try:
             answer = self._wire.call(operation, arguments)
-            outcome, retries = "ok", answer["ResponseMetadata"]["RetryAttempts"]
+            outcome, notes = OK, answer["ResponseMetadata"]
             units = _units(answer.get("ConsumedCapacity"))
-        except ClientError as error:
-            outcome = error.response["Error"]["Code"]
-            retries = attempts.notes(error).get("RetryAttempts", 0)
-            raise
-        except BotoCoreError as error:
-            outcome = type(error).__name__
-            retries = attempts.notes(error).get("RetryAttempts", 0)
+        except (ClientError, BotoCoreError) as error:
+            outcome, notes = attempts.name(error), attempts.notes(error)
             raise
         finally:
             seconds = time.perf_counter() - began
-            self._metrics.observe_call(operation, outcome, seconds, retries, units)
+            retried = notes.get("RetriedAfter", ())
+            self._metrics.observe_call(operation, outcome, seconds, retried, units)
         return answer
 
 

@@ -75,7 +75,7 @@ async def test_an_answer_is_read() -> None:
         sender.close()
     metadata = answer.pop("ResponseMetadata")
     assert answer == {"Item": {"pk": {"S": "a"}}}
-    assert metadata == {"HTTPStatusCode": 200, "RetryAttempts": 0}
+    assert metadata == {"HTTPStatusCode": 200, "RetryAttempts": 0, "RetriedAfter": []}
     assert b"x-amz-target:DynamoDB_20120810.GetItem" in peer.requests[0]
     assert json.loads(peer.requests[0].partition(b"\r\n\r\n")[2]) == GET
 

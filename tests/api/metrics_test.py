@@ -1,6 +1,7 @@
 """The metrics: each request under its route, each call to the store, and nothing unbounded."""
 
 import asyncio
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -12,8 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.main import create_app
 from api.metrics import Metrics
+from api.models import MOVES, NewTask
 from tests.support.builders import Client, settings
+from tests.support.faults import Fault, FaultProxy, once, times
 from tests.support.processes import ROOT
+from tests.support.service import Service, W
 
 Labels = frozenset[tuple[str, str]]
 
@@ -111,10 +115,63 @@ def test_an_unreachable_store_is_an_outcome(storeless_client: Client) -> None:
     storeless_client.get("/v1/tasks")
     outcomes = {
         dict(labels)["outcome"]
-        for (name, labels), _ in scrape(storeless_client).items()
-        if name == "dynamodb_calls_total" and dict(labels)["operation"] == "Query"
+        for (name, labels), calls in scrape(storeless_client).items()
+        if name == "dynamodb_calls_total" and dict(labels)["operation"] == "Query" and calls
     }
     assert outcomes == {"EndpointConnectionError"}
+
+
+@pytest.mark.anyio
+async def test_a_retry_is_counted_by_what_went_wrong(moto: str) -> None:
+    """Throttling that a retry overcame is seen; a cancelled transaction says by what."""
+    faults = times("PutItem", [Fault.THROTTLED, Fault.REFUSED])
+    with FaultProxy(moto, faults) as proxy:
+        async with Service.at(proxy.url) as service:
+            await service.tasks.create(W, NewTask(title="x"))
+            proxy.plan = once("TransactWriteItems", Fault.CONFLICT)
+            await service.tasks.create_once(W, NewTask(title="x"), "key")
+    counted = service.metrics.registry.get_sample_value
+    retried = [
+        ("PutItem", "ProvisionedThroughputExceededException"),
+        ("PutItem", "ConnectionClosedError"),
+        ("TransactWriteItems", "TransactionConflict"),
+    ]
+    for operation, reason in retried:
+        labels = {"operation": operation, "reason": reason}
+        assert counted("dynamodb_retries_total", labels) == 1
+        assert counted("dynamodb_calls_total", {"operation": operation, "outcome": "ok"}) == 1
+
+
+def test_what_can_be_foreseen_begins_at_0(client: Client) -> None:
+    """A rate does not see the step from no series to 1, so each is there before it counts."""
+    at_0 = {(name, labels) for (name, labels), value in scrape(client).items() if value == 0}
+    document = client.get("/openapi.json").json()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            for status in {*operation["responses"], "500"} - {"200" if path == "/readyz" else ""}:
+                labels = {"method": method.upper(), "route": path, "status": status}
+                assert ("http_requests_total", frozenset(labels.items())) in at_0
+    throttled = {"operation": "Query", "outcome": "ThrottlingException"}
+    assert ("dynamodb_calls_total", frozenset(throttled.items())) in at_0
+    for before, legal in MOVES.items():
+        assert ("tasks_created_total", frozenset({("status", before)})) in at_0
+        for after in legal:
+            move = {"from_status": before, "to_status": after}
+            assert ("tasks_moved_total", frozenset(move.items())) in at_0
+
+
+@pytest.mark.parametrize(
+    ("changes", "cores", "memory"),
+    [
+        ({"task_vcpus": 0.5, "task_memory_mib": 1024}, 0.5, 2**30),
+        ({}, os.cpu_count(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
+    ],
+)
+def test_the_task_says_what_it_may_use(changes: dict[str, Any], cores: float, memory: int) -> None:
+    """The size that it was given; without one, the machine is the limit."""
+    metrics = create_app(settings("http://127.0.0.1:9", **changes)).state.metrics
+    assert metrics.registry.get_sample_value("task_cpu_limit_cores") == cores
+    assert metrics.registry.get_sample_value("task_memory_limit_bytes") == memory
 
 
 def test_tasks_are_counted_as_they_come_and_move(client: Client) -> None:
