@@ -14,10 +14,10 @@ BENCH := build/bench-venv
 BENCH_READY := $(BENCH)/.ready
 MUTANTS := build/mutants-venv
 MUTANTS_READY := $(MUTANTS)/.ready
-UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command "make lock"
 
-.PHONY: help run reset test lint format fuzz soak mutants bench lock upgrade
+.PHONY: help run stack reset test stack-test pictures dashboards lint format fuzz soak mutants bench lock upgrade
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,12 +25,21 @@ help:  ## Show what there is to make
 run: $(READY)  ## Serve the API on http://127.0.0.1:8000 (PORT changes it)
 	@exec $(BIN)/python -m tests.support.launch
 
+stack: $(READY)  ## Serve the API with node-exporter and Prometheus beside it, as the task does
+	@exec $(BIN)/python -m tests.support.stack
+
 reset:  ## Forget the tasks that make run kept
 	rm -rf .data
 
 test: $(READY)  ## Run every test, with coverage and the time it took
 	@mkdir -p build
 	@$(BIN)/python -m pytest --cov --cov-report=term --durations=5 $(ARGS)
+
+stack-test: $(READY)  ## Try rules, dashboards and alerts on a live Prometheus, under real traffic
+	@$(BIN)/python -m pytest tests/stack --no-cov -q $(ARGS)
+
+dashboards: $(READY)  ## Write the dashboards anew from monitoring/grafana/dashboards.py
+	@$(BIN)/python -m monitoring.grafana.dashboards
 
 lint: $(READY)  ## Check style and types
 	$(BIN)/ruff format --check .

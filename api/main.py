@@ -14,7 +14,7 @@ from api import errors, openapi
 from api.cursor import Cursors
 from api.logs import RequestLog
 from api.loop_wire import LoopWire
-from api.metrics import Metrics
+from api.metrics import CLIENT_GONE, Metrics
 from api.middleware import Surroundings
 from api.repository import TaskRepository
 from api.routes import operations, tasks
@@ -78,7 +78,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _expect_requests(metrics: Metrics, route: BaseRoute) -> None:
     if isinstance(route, APIRoute):
         statuses = {int(status) for status in route.responses}
-        statuses |= {route.status_code or 200, errors.InternalError.status}
+        statuses |= {route.status_code or 200, errors.InternalError.status, int(CLIENT_GONE)}
         for method in route.methods or ():
             metrics.expect_requests(method, route.path, sorted(statuses))
 

@@ -148,7 +148,9 @@ def test_what_can_be_foreseen_begins_at_0(client: Client) -> None:
     document = client.get("/openapi.json").json()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            for status in {*operation["responses"], "500"} - {"200" if path == "/readyz" else ""}:
+            for status in {*operation["responses"], "499", "500"} - {
+                "200" if path == "/readyz" else ""
+            }:
                 labels = {"method": method.upper(), "route": path, "status": status}
                 assert ("http_requests_total", frozenset(labels.items())) in at_0
     throttled = {"operation": "Query", "outcome": "ThrottlingException"}

@@ -96,8 +96,11 @@ class FaultProxy:
     context ends all connections, makes the late deliveries, and raises what a plan has raised.
     """
 
-    def __init__(self, store_url: str, plan: Plan | None = None) -> None:
+    def __init__(
+        self, store_url: str, plan: Plan | None = None, *, slow_seconds: float = SLOW_SECONDS
+    ) -> None:
         self.plan: Plan = plan or (lambda _operation: None)
+        self._slow_seconds = slow_seconds
         self.seen: Counter[tuple[str, Fault | None]] = Counter()
         self.url = ""
         parts = urlsplit(store_url)
@@ -172,7 +175,7 @@ class FaultProxy:
 
     async def _asked(self, request: bytes, fault: Fault | None, client: StreamReader) -> bytes:
         if fault is Fault.SLOW:
-            await asyncio.sleep(SLOW_SECONDS)
+            await asyncio.sleep(self._slow_seconds)
         if fault is Fault.LATE:
             await _left(client)
         head, body = await self._ask(request)

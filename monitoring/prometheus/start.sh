@@ -1,0 +1,20 @@
+#!/bin/sh
+# Writes the configuration that the environment carries, and becomes Prometheus. It runs in the one
+# directory that it may write to: /prometheus in the image, which is its working directory.
+set -eu
+rm -rf conf
+mkdir -p conf/rules
+printf '%s' "$PROMETHEUS_CONFIG" > conf/prometheus.yml
+# A rule file is gzipped, because a parameter holds 4 KB.
+env | sed -n 's/^PROMETHEUS_RULES_\([A-Z]*\)=.*/\1/p' | while read -r concern; do
+    file=conf/rules/$(echo "$concern" | tr '[:upper:]' '[:lower:]').yaml
+    printenv "PROMETHEUS_RULES_$concern" | base64 -d | gunzip > "$file"
+done
+# Six hours are the longest window that a rule looks back; the size is what ends a day of scrapes
+# early on a small disk. As process 1 it is told to stop, and writes down what it has.
+exec prometheus \
+    --config.file=conf/prometheus.yml \
+    --storage.tsdb.path=data \
+    --storage.tsdb.retention.time=1d \
+    --storage.tsdb.retention.size=1GB \
+    "$@"
