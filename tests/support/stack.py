@@ -76,7 +76,10 @@ def running(
     _program("prometheus")
     for port in (API, PROMETHEUS, NODE_EXPORTER):
         if not processes.wait_until_free("127.0.0.1", port, PORT_SECONDS):
-            raise NotHereError(f"Port {port} is taken, and the configuration names it")
+            raise NotHereError(
+                f"Port {port} is taken, and the configuration names it. Debian's packages start "
+                "services: systemctl disable --now prometheus prometheus-node-exporter"
+            )
     flags = (ROOT / "monitoring/node-exporter/flags").read_text().splitlines()
     home = data / "prometheus"
     home.mkdir(parents=True, exist_ok=True)
