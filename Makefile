@@ -38,6 +38,9 @@ test: $(READY)  ## Run every test, with coverage and the time it took
 stack-test: $(READY)  ## Try rules, dashboards and alerts on a live Prometheus, under real traffic
 	@$(BIN)/python -m pytest tests/stack --no-cov -q $(ARGS)
 
+pictures: $(BENCH_READY)  ## Draw the dashboards from what the last stack-test saw
+	@$(BENCH)/bin/python -m tests.stack.pictures
+
 dashboards: $(READY)  ## Write the dashboards anew from monitoring/grafana/dashboards.py
 	@$(BIN)/python -m monitoring.grafana.dashboards
 

@@ -204,7 +204,7 @@ def _deployments() -> Json:
         "expr": 'process_start_time_seconds{job="api"} * on (instance) group_left (build) '
         'task_tracker_build{job="api"} * 1000',
         "step": "60s",
-        "useValueForTime": "on",
+        "useValueForTime": True,
         "titleFormat": "Build {{build}} started",
     }
 

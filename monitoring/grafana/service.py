@@ -39,9 +39,9 @@ SERVICE = Dashboard(
                 ),
                 Panel(
                     "Error budget left",
-                    "Of what the last 6 hours may fail; below 0 it is overdrawn.",
+                    "Of what the last 6 hours may fail; -100 % is overdrawn twice or worse.",
                     "percentunit",
-                    {"": "1 - job:slo_errors:ratio_rate6h / 0.001"},
+                    {"": "clamp_min(1 - job:slo_errors:ratio_rate6h / 0.001, -1)"},
                     thresholds=(0, 0.5),
                     falling=True,
                     alert="ErrorBudgetBurn",
@@ -58,9 +58,9 @@ SERVICE = Dashboard(
                 ),
                 Panel(
                     "Latency budget left",
-                    "Of what the last 6 hours may be slow; below 0 it is overdrawn.",
+                    "Of what the last 6 hours may be slow, likewise.",
                     "percentunit",
-                    {"": "1 - job:slo_slow:ratio_rate6h / 0.01"},
+                    {"": "clamp_min(1 - job:slo_slow:ratio_rate6h / 0.01, -1)"},
                     thresholds=(0, 0.5),
                     falling=True,
                     alert="LatencyBudgetBurn",

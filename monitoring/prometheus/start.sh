@@ -10,6 +10,8 @@ env | sed -n 's/^PROMETHEUS_RULES_\([A-Z]*\)=.*/\1/p' | while read -r concern; d
     file=conf/rules/$(echo "$concern" | tr '[:upper:]' '[:lower:]').yaml
     printenv "PROMETHEUS_RULES_$concern" | base64 -d | gunzip > "$file"
 done
+# Prometheus itself would run without a rule file that did not arrive, and say nothing.
+promtool check config conf/prometheus.yml
 # Six hours are the longest window that a rule looks back; the size is what ends a day of scrapes
 # early on a small disk. As process 1 it is told to stop, and writes down what it has.
 exec prometheus \

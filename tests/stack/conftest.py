@@ -172,6 +172,7 @@ def outage(sent: Sent, task: FaultProxy, prometheus: Prometheus) -> Outage:
         return awaited <= set(fired)
 
     asyncio.run(Traffic().send(OUTAGE_SECONDS, until=all_fired))
+    prometheus.wait_for_scrapes(2)
     return Outage(before, fired, prometheus.alerts())
 
 

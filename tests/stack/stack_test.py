@@ -12,6 +12,8 @@ from tests.support import questions
 from tests.support.faults import Fault
 
 WATCHDOG = ("Watchdog", "")
+# What else runs on this machine can bring them near; they take longer than a run to fire.
+OF_THE_MACHINE = {"TaskCPUHigh", "TaskMemoryHigh", "TaskDiskFull"}
 OURS = 'route=~"/v1/.*"'
 
 
@@ -153,7 +155,8 @@ def test_a_store_outage_brings_the_alerts_that_the_runbook_lists(
     soon = {name for name, minutes in listed.items() if minutes <= 3}
     assert soon
     assert set(outage.fired) == soon | {WATCHDOG}
-    assert set(outage.at_the_end) - set(outage.before) == set(listed)
+    since = set(outage.at_the_end) - set(outage.before)
+    assert {name for name in since if name[0] not in OF_THE_MACHINE} == set(listed)
     for name in sorted(soon):
         figures.compare(f"s until {' '.join(name)}", listed[name] * 60, outage.fired[name])
         assert outage.fired[name] <= listed[name] * 60

@@ -54,12 +54,12 @@ def of_rules() -> Iterator[Question]:
 
 
 def of_grafana() -> Iterator[Question]:
-    """Ask what Grafana's own alert rules ask; there, a doubled dollar sign is one."""
+    """Ask what Grafana's own alert rules ask."""
     provisioned = GRAFANA / "provisioning" / "alerting" / "rules.yaml"
     for group in yaml.safe_load(provisioned.read_text())["groups"]:
         for rule in group["rules"]:
             for query in rule["data"]:
-                yield Question(rule["title"], query["model"]["expr"].replace("$$", "$"))
+                yield Question(rule["title"], query["model"]["expr"])
 
 
 def panels(path: Path) -> list[dict[str, Any]]:
