@@ -158,5 +158,7 @@ def test_a_store_outage_brings_the_alerts_that_the_runbook_lists(
     since = set(outage.at_the_end) - set(outage.before)
     assert {name for name in since if name[0] not in OF_THE_MACHINE} == set(listed)
     for name in sorted(soon):
-        figures.compare(f"s until {' '.join(name)}", listed[name] * 60, outage.fired[name])
+        figures.compare(
+            f"s until {' '.join(name).strip()}, at most", listed[name] * 60, outage.fired[name]
+        )
         assert outage.fired[name] <= listed[name] * 60
