@@ -10,6 +10,8 @@ PYTHON ?= $(shell for p in python3.13 python3.14 python3.12 python3.11 python3 p
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+AUDIT := build/audit-venv
+AUDIT_READY := $(AUDIT)/.ready
 BENCH := build/bench-venv
 BENCH_READY := $(BENCH)/.ready
 MUTANTS := build/mutants-venv
@@ -17,7 +19,7 @@ MUTANTS_READY := $(MUTANTS)/.ready
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command "make lock"
 
-.PHONY: help run stack reset test stack-test pictures dashboards lint format fuzz soak mutants bench lock upgrade
+.PHONY: help run stack reset test stack-test infra-test pictures dashboards lint format fuzz soak mutants bench lock upgrade
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,16 +40,21 @@ test: $(READY)  ## Run every test, with coverage and the time it took
 stack-test: $(READY)  ## Try rules, dashboards and alerts on a live Prometheus, under real traffic
 	@$(BIN)/python -m pytest tests/stack --no-cov -q $(ARGS)
 
+infra-test: $(READY) $(AUDIT_READY)  ## Apply, change and destroy the infrastructure on an emulated AWS (needs Terraform)
+	@CHECKOV=$(AUDIT)/bin/checkov $(BIN)/python -m pytest tests/infra --no-cov -q $(ARGS)
+
 pictures: $(BENCH_READY)  ## Draw the dashboards from what the last stack-test saw
 	@$(BENCH)/bin/python -m tests.stack.pictures
 
 dashboards: $(READY)  ## Write the dashboards anew from monitoring/grafana/dashboards.py
 	@$(BIN)/python -m monitoring.grafana.dashboards
 
-lint: $(READY)  ## Check style and types
+lint: $(READY)  ## Check style and types, and the workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet .github
+	bash tests/lint/actionlint.sh
 
 format: $(READY)  ## Put the code into shape
 	$(BIN)/ruff format .
@@ -72,10 +79,16 @@ lock: $(READY)  ## Write all requirement files anew from pyproject.toml
 	$(UV_COMPILE) --group dev -c requirements.txt -o tests/requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group mutants -c requirements.txt -c tests/requirements.txt \
 		-o tests/mutants/requirements.txt $(UPGRADE)
+	$(UV_COMPILE) --group audit -o tests/infra/requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group bench -o tests/bench/requirements.txt $(UPGRADE)
 
 upgrade:  ## Lock the newest releases
 	$(MAKE) lock UPGRADE=--upgrade
+
+$(AUDIT_READY): tests/infra/requirements.txt
+	@$(PYTHON) -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 $(BENCH_READY): tests/bench/requirements.txt
 	@$(PYTHON) -m venv --clear $(BENCH)

@@ -8,8 +8,13 @@ printf '%s' "$PROMETHEUS_CONFIG" > conf/prometheus.yml
 # A rule file is gzipped, because a parameter holds 4 KB.
 env | sed -n 's/^PROMETHEUS_RULES_\([A-Z]*\)=.*/\1/p' | while read -r concern; do
     file=conf/rules/$(echo "$concern" | tr '[:upper:]' '[:lower:]').yaml
-    printenv "PROMETHEUS_RULES_$concern" | base64 -d | gunzip > "$file"
+    eval "printf '%s' \"\$PROMETHEUS_RULES_$concern\"" | base64 -d | gunzip > "$file"
 done
+# ECS names the task in the address of its metadata; where one backend hears several tasks, series
+# carry it as a label.
+address=${ECS_CONTAINER_METADATA_URI_V4:-}
+address=${address##*/}
+export TASK_ID="${address%-*}"
 # Prometheus itself would run without a rule file that did not arrive, and say nothing.
 promtool check config conf/prometheus.yml
 # Six hours are the longest window that a rule looks back; the size is what ends a day of scrapes

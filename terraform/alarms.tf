@@ -1,0 +1,47 @@
+# What cannot be seen from inside of the task: that it is not there, and what DynamoDB says of itself.
+
+resource "aws_sns_topic" "alarms" {
+  #checkov:skip=CKV_AWS_26:alarms cannot publish to a topic under the key that SNS owns; they hold no secrets
+  name = "${var.name}-alarms"
+}
+
+resource "aws_sns_topic_subscription" "email" {
+  count     = var.alarm_email == null ? 0 : 1
+  topic_arn = aws_sns_topic.alarms.arn
+  protocol  = "email"
+  endpoint  = var.alarm_email
+}
+
+resource "aws_cloudwatch_metric_alarm" "not_running" {
+  for_each            = { task = aws_ecs_service.task.name, grafana = aws_ecs_service.grafana.name }
+  alarm_name          = "${var.name}-${each.key}-not-running"
+  alarm_description   = "No task of ${each.value} has been running for 5 minutes: nobody inside can tell."
+  namespace           = "AWS/ECS"
+  metric_name         = "CPUUtilization"
+  dimensions          = { ClusterName = aws_ecs_cluster.this.name, ServiceName = each.value }
+  statistic           = "SampleCount"
+  period              = 60
+  evaluation_periods  = 5
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "table_failing" {
+  alarm_name          = "${var.name}-table-failing"
+  alarm_description   = "DynamoDB failed calls to the table, by its own count."
+  namespace           = "AWS/DynamoDB"
+  metric_name         = "SystemErrors"
+  dimensions          = { TableName = module.tasks_table.name }
+  statistic           = "Sum"
+  period              = 60
+  evaluation_periods  = 5
+  datapoints_to_alarm = 3
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}

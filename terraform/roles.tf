@@ -1,0 +1,113 @@
+# What the tasks may do: the execution role starts containers, the task role is the API's own.
+
+locals {
+  trust_ecs_tasks = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "ecs-tasks.amazonaws.com" }
+      # Nobody else's tasks, though they are the same service.
+      Condition = {
+        StringEquals = { "aws:SourceAccount" = local.account_id }
+        ArnLike      = { "aws:SourceArn" = "${local.arn}:ecs:${var.region}:${local.account_id}:*" }
+      }
+    }]
+  })
+
+  repositories = [
+    for image in [var.api_image, var.grafana_image] :
+    "${local.arn}:ecr:${var.region}:${local.account_id}:repository/${regex("^[^/]+/([^@:]+)", image)[0]}"
+  ]
+
+  injected = concat(
+    [
+      aws_ssm_parameter.alert_webhook_url.arn,
+      aws_ssm_parameter.cursor_secret.arn,
+      aws_ssm_parameter.grafana_admin_password.arn,
+      aws_ssm_parameter.prometheus_config.arn,
+      aws_ssm_parameter.watchdog_webhook_url.arn,
+    ],
+    [for parameter in aws_ssm_parameter.prometheus_rules : parameter.arn],
+  )
+}
+
+resource "aws_iam_role" "execution" {
+  name               = "${var.name}-execution"
+  description        = "Pulls images, reads what is put into the environment, writes logs."
+  assume_role_policy = local.trust_ecs_tasks
+}
+
+resource "aws_iam_role_policy" "execution" {
+  #checkov:skip=CKV_AWS_355:AWS takes no resource for ecr:GetAuthorizationToken
+  name = "start-containers"
+  role = aws_iam_role.execution.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid    = "SignInToEcr"
+        Effect = "Allow"
+        Action = "ecr:GetAuthorizationToken"
+        # AWS takes no resource for it.
+        Resource = "*"
+      },
+      {
+        Sid      = "PullImages"
+        Effect   = "Allow"
+        Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+        Resource = local.repositories
+      },
+      {
+        Sid      = "FillEnvironment"
+        Effect   = "Allow"
+        Action   = "ssm:GetParameters"
+        Resource = local.injected
+      },
+      {
+        Sid      = "WriteLogs"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = [for group in aws_cloudwatch_log_group.this : "${group.arn}:log-stream:*"]
+      },
+    ]
+  })
+}
+
+resource "aws_iam_role" "task" {
+  name               = "${var.name}-task"
+  description        = "Reads and writes tasks."
+  assume_role_policy = local.trust_ecs_tasks
+}
+
+resource "aws_iam_role_policy" "task" {
+  name = "tasks"
+  role = aws_iam_role.task.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [
+        {
+          Sid      = "ReadAndWriteTasks"
+          Effect   = "Allow"
+          Action   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+          Resource = module.tasks_table.arn
+        },
+        {
+          Sid      = "ListTasks"
+          Effect   = "Allow"
+          Action   = "dynamodb:Query"
+          Resource = "${module.tasks_table.arn}/index/*"
+        },
+      ],
+      [
+        for workspace in aws_prometheus_workspace.this : {
+          Sid      = "SendSeries"
+          Effect   = "Allow"
+          Action   = "aps:RemoteWrite"
+          Resource = workspace.arn
+        }
+      ],
+    )
+  })
+}

@@ -1,0 +1,83 @@
+# The service: one task, three containers, a public address.
+
+module "tasks_table" {
+  source                 = "./tasks_table"
+  name                   = "${var.name}-tasks"
+  deletion_protection    = var.table_deletion_protection
+  point_in_time_recovery = true
+}
+
+resource "aws_ecs_cluster" "this" {
+  #checkov:skip=CKV_AWS_65:Container Insights is billed by the metric, and Prometheus sees the same
+  name = var.name
+}
+
+resource "aws_ecs_task_definition" "task" {
+  family                   = "${var.name}-task"
+  requires_compatibilities = ["FARGATE"]
+  network_mode             = "awsvpc"
+  cpu                      = var.task_vcpus * 1024
+  memory                   = var.task_memory_mib
+  execution_role_arn       = aws_iam_role.execution.arn
+  task_role_arn            = aws_iam_role.task.arn
+  container_definitions    = jsonencode([local.api, local.node_exporter, local.prometheus])
+
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = "ARM64"
+  }
+
+  # Lives and dies with the task; a container that is restarted finds it again.
+  volume {
+    name = "prometheus"
+  }
+}
+
+resource "aws_ecs_service" "task" {
+  #checkov:skip=CKV_AWS_333:a public address is how clients reach it; a NAT gateway costs more
+  name                              = "${var.name}-task"
+  cluster                           = aws_ecs_cluster.this.id
+  task_definition                   = aws_ecs_task_definition.task.arn
+  desired_count                     = var.desired_count
+  launch_type                       = "FARGATE"
+  propagate_tags                    = "SERVICE"
+  wait_for_steady_state             = true
+  health_check_grace_period_seconds = var.certificate_arn == null ? null : 30
+
+  network_configuration {
+    subnets          = data.aws_subnets.this.ids
+    security_groups  = [aws_security_group.task.id]
+    assign_public_ip = true
+  }
+
+  deployment_circuit_breaker {
+    enable   = true
+    rollback = true
+  }
+
+  service_registries {
+    registry_arn = aws_service_discovery_service.task.arn
+  }
+
+  dynamic "load_balancer" {
+    for_each = aws_lb_target_group.api
+    content {
+      target_group_arn = load_balancer.value.arn
+      container_name   = "api"
+      container_port   = 8000
+    }
+  }
+
+  lifecycle {
+    # The first is autoscaling's to change. The second AWS answers by itself.
+    ignore_changes = [desired_count, availability_zone_rebalancing]
+
+    # ECS calls a deployment that it rolled back a steady state.
+    postcondition {
+      condition     = self.task_definition == aws_ecs_task_definition.task.arn
+      error_message = "ECS rolled the deployment back: the new task did not become healthy. Its log is in /${var.name}/api, and what ECS did in the service's events."
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.execution, aws_iam_role_policy.task, aws_lb_listener.https]
+}

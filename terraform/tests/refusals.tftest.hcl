@@ -1,0 +1,277 @@
+# What a deployment may not say.
+
+mock_provider "aws" {
+  mock_data "aws_vpc" {
+    defaults = { id = "vpc-1" }
+  }
+  mock_data "aws_subnets" {
+    defaults = { ids = ["subnet-1", "subnet-2"] }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/mock" }
+  }
+  mock_resource "aws_ssm_parameter" {
+    defaults = { arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/mock" }
+  }
+  mock_resource "aws_lb" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/mock/1" }
+  }
+  mock_resource "aws_lb_target_group" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/mock/1" }
+  }
+  mock_resource "aws_prometheus_workspace" {
+    defaults = {
+      arn                 = "arn:aws:aps:eu-central-1:123456789012:workspace/ws-1"
+      prometheus_endpoint = "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-1/"
+    }
+  }
+  mock_resource "aws_service_discovery_service" {
+    defaults = { arn = "arn:aws:servicediscovery:eu-central-1:123456789012:service/srv-1" }
+  }
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:eu-central-1:123456789012:mock" }
+  }
+  mock_resource "aws_ecs_task_definition" {
+    defaults = { arn = "arn:aws:ecs:eu-central-1:123456789012:task-definition/mock:1" }
+  }
+}
+
+variables {
+  region                 = "eu-central-1"
+  api_image              = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/task-tracker/api@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+  grafana_image          = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/task-tracker/grafana@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+  api_cidrs              = ["203.0.113.7/32"]
+  cursor_secret          = "a-cursor-secret-of-more-than-32-letters"
+  grafana_admin_password = "a-password-of-more-than-16"
+  alert_webhook_url      = "https://alerts.example/x"
+  watchdog_webhook_url   = "https://watchdog.example/x"
+}
+
+run "refuses_a_name_that_aws_would_not_take" {
+  command = plan
+
+  variables {
+    name = "Task Tracker"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "refuses_a_region_that_is_none" {
+  command = plan
+
+  variables {
+    region = "europe"
+  }
+
+  expect_failures = [var.region]
+}
+
+run "refuses_an_image_by_tag" {
+  command = plan
+
+  variables {
+    api_image = "example/api:latest"
+  }
+
+  expect_failures = [var.api_image]
+}
+
+run "refuses_a_grafana_by_tag" {
+  command = plan
+
+  variables {
+    grafana_image = "example/grafana:latest"
+  }
+
+  expect_failures = [var.grafana_image]
+}
+
+run "refuses_cpus_that_fargate_has_not" {
+  command = plan
+
+  variables {
+    task_vcpus = 3
+  }
+
+  expect_failures = [var.task_vcpus]
+}
+
+run "refuses_memory_that_does_not_go_with_the_cpus" {
+  command = plan
+
+  variables {
+    task_memory_mib = 512
+  }
+
+  expect_failures = [var.task_memory_mib]
+}
+
+run "refuses_half_a_task" {
+  command = plan
+
+  variables {
+    desired_count = 1.5
+  }
+
+  expect_failures = [var.desired_count]
+}
+
+run "refuses_two_tasks_with_a_sidecars_prometheus" {
+  command = plan
+
+  variables {
+    desired_count = 2
+  }
+
+  expect_failures = [var.desired_count]
+}
+
+run "refuses_autoscaling_with_a_sidecars_prometheus" {
+  command = plan
+
+  variables {
+    most_tasks = 3
+  }
+
+  expect_failures = [var.most_tasks]
+}
+
+run "refuses_networks_that_are_none" {
+  command = plan
+
+  variables {
+    api_cidrs = ["everybody"]
+  }
+
+  expect_failures = [var.api_cidrs]
+}
+
+run "refuses_plain_http_for_everybody" {
+  command = plan
+
+  variables {
+    api_cidrs = ["0.0.0.0/0"]
+  }
+
+  expect_failures = [var.api_cidrs]
+}
+
+run "refuses_grafana_over_plain_http_for_everybody" {
+  command = plan
+
+  variables {
+    grafana_cidrs = ["0.0.0.0/0"]
+  }
+
+  expect_failures = [var.grafana_cidrs]
+}
+
+run "refuses_a_grafana_network_that_is_none" {
+  command = plan
+
+  variables {
+    grafana_cidrs = ["office"]
+  }
+
+  expect_failures = [var.grafana_cidrs]
+}
+
+run "refuses_prometheus_for_everybody" {
+  command = plan
+
+  variables {
+    prometheus_cidrs = ["0.0.0.0/0"]
+    allow_plain_http = true
+  }
+
+  expect_failures = [var.prometheus_cidrs]
+}
+
+run "refuses_node_exporter_for_everybody" {
+  command = plan
+
+  variables {
+    node_exporter_cidrs = ["0.0.0.0/0"]
+    allow_plain_http    = true
+  }
+
+  expect_failures = [var.node_exporter_cidrs]
+}
+
+run "refuses_a_backend_that_is_none" {
+  command = plan
+
+  variables {
+    monitoring_backend = "influx"
+  }
+
+  expect_failures = [var.monitoring_backend]
+}
+
+run "refuses_days_that_cloudwatch_has_not" {
+  command = plan
+
+  variables {
+    log_retention_days = 10
+  }
+
+  expect_failures = [var.log_retention_days]
+}
+
+run "refuses_a_short_cursor_secret" {
+  command = plan
+
+  variables {
+    cursor_secret = "short"
+  }
+
+  expect_failures = [var.cursor_secret]
+}
+
+run "refuses_a_short_password" {
+  command = plan
+
+  variables {
+    grafana_admin_password = "admin"
+  }
+
+  expect_failures = [var.grafana_admin_password]
+}
+
+run "refuses_alerts_over_plain_http" {
+  command = plan
+
+  variables {
+    alert_webhook_url = "http://alerts.example"
+  }
+
+  expect_failures = [var.alert_webhook_url]
+}
+
+run "refuses_a_watchdog_over_plain_http" {
+  command = plan
+
+  variables {
+    watchdog_webhook_url = "http://watchdog.example"
+  }
+
+  expect_failures = [var.watchdog_webhook_url]
+}
+
+run "refuses_a_vpc_without_subnets" {
+  command = plan
+
+  override_data {
+    target = data.aws_subnets.this
+    values = { ids = [] }
+  }
+
+  expect_failures = [data.aws_subnets.this]
+}
