@@ -103,6 +103,20 @@ def test_the_twin_tries_both_sides_of_every_alert(path: Path) -> None:
         assert silent, f"{alert['alert']} is never silent"
 
 
+def test_recordings_over_several_windows_differ_in_nothing_else() -> None:
+    """The tests of one window are tests of all."""
+    families: dict[str, set[str]] = {}
+    for path in RULE_FILES:
+        for rule in rules(path):
+            if match := re.fullmatch(r"job:slo_.*rate(\d+[mhd])", rule.get("record", "")):
+                window = rf"(rate|\[){match[1]}\b"
+                name = re.sub(window, r"\1W", rule["record"])
+                expression = re.sub(window, r"\1W", rule["expr"])
+                families.setdefault(name, set()).add(expression)
+    assert {len(expressions) for expressions in families.values()} == {1}
+    assert len(families) == 4
+
+
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_says_what_is_wrong_and_what_to_do(alert: Rule) -> None:
     """Severity, summary, description, and a heading of the runbook."""
