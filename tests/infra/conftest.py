@@ -1,8 +1,6 @@
 """One life of the infrastructure, on an AWS that moto plays, by Terraform's real provider."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +10,7 @@ import pytest
 
 from tests.infra import terraform
 from tests.infra.terraform import REGION, Failed, Terraform
+from tests.support.presence import need
 from tests.support.processes import ROOT
 
 ACCOUNT = "123456789012"
@@ -80,16 +79,6 @@ def variables(api_digest: str = FIRST, **more: Any) -> list[str]:
     ]
 
 
-def need(program: str) -> None:
-    """Skip where a program is missing, and fail in CI."""
-    if shutil.which(program):
-        return
-    reason = f"{program} is not on this machine"
-    if os.environ.get("CI"):
-        pytest.fail(f"CI must run this: {reason}")
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def aws() -> Iterator[Aws]:
     need("terraform")
@@ -153,7 +142,7 @@ def stack(aws: Aws, roots: dict[str, Terraform]) -> Stack:
 
 
 @pytest.fixture(scope="session")
-def end(stack: Stack, request: pytest.FixtureRequest) -> End:
+def end(stack: Stack) -> End:
     """Destroy it, once in vain and once after the protection is off."""
     root = stack.roots[""]
     refusal = ""

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +25,16 @@ from tests.infra.conftest import (
     Aws,
     End,
     Stack,
-    need,
     task_definition,
     variables,
 )
 from tests.infra.terraform import REGION, Failed
 from tests.launch_test import free_port
 from tests.support import builders
+from tests.support.presence import need
 from tests.support.processes import ROOT
 from tests.support.server import serving
+from tests.support.stack import rule_groups
 
 TABLE = "task-tracker-tasks"
 PLACEHOLDER = ROOT / "terraform/scripts/placeholder_package.py"
@@ -192,7 +192,7 @@ def test_the_injected_configuration_runs(stack: Stack, tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            groups = _rule_groups(f"http://127.0.0.1:{port}/api/v1/rules")
+            groups = rule_groups(port)
         finally:
             process.terminate()
     assert {group["name"] for group in groups} == {
@@ -203,18 +203,6 @@ def test_the_injected_configuration_runs(stack: Stack, tmp_path: Path) -> None:
         "targets",
     }
     assert (volume / "conf/rules/store.yaml").read_text().startswith(COMMENT)
-
-
-def _rule_groups(url: str) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            groups: list[dict[str, Any]] = httpx.get(url).json()["data"]["groups"]
-        except (httpx.HTTPError, ValueError):
-            time.sleep(0.1)
-        else:
-            return groups
-    raise AssertionError("Prometheus did not take the configuration")
 
 
 def test_secrets_are_injected_and_are_in_no_state(stack: Stack) -> None:

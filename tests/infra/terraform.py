@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.launch_test import free_port
-from tests.support.processes import ROOT
+from tests.support.processes import POLL_SECONDS, ROOT, is_free
 
 REGION = "eu-central-1"
 START_SECONDS = 60
@@ -160,9 +159,6 @@ def emulated_aws() -> Iterator[str]:
 
 def _wait_for_port(port: int) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError("moto did not start")
+    while is_free("127.0.0.1", port):
+        assert time.monotonic() < deadline, "moto did not start"
+        time.sleep(POLL_SECONDS)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.infra import terraform
-from tests.infra.conftest import need
 from tests.infra.terraform import Failed, Terraform
+from tests.support.presence import need
 from tests.support.processes import ROOT
 
 ROOTS = pytest.mark.parametrize(

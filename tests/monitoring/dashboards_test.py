@@ -86,8 +86,7 @@ def _recorded() -> set[str]:
     return {
         rule["record"]
         for path in stack.rule_files()
-        for group in yaml.safe_load(path.read_text())["groups"]
-        for rule in group["rules"]
+        for rule in questions.rules(path)
         if "record" in rule
     }
 
@@ -132,10 +131,9 @@ def test_the_data_source_is_the_one_that_is_asked() -> None:
     assert source["url"] == "$PROMETHEUS_URL"
     configuration = yaml.safe_load((stack.CONFIGURATION / "prometheus.yml").read_text())
     assert source["jsonData"]["timeInterval"] == configuration["global"]["scrape_interval"]
-    for group in _provisioned("alerting/rules.yaml")["groups"]:
-        for rule in group["rules"]:
-            assert {query["datasourceUid"] for query in rule["data"]} == {DATASOURCE["uid"]}
-            assert rule["condition"] in {query["refId"] for query in rule["data"]}
+    for rule in questions.rules(questions.GRAFANA_RULES):
+        assert {query["datasourceUid"] for query in rule["data"]} == {DATASOURCE["uid"]}
+        assert rule["condition"] in {query["refId"] for query in rule["data"]}
 
 
 def test_alerts_reach_somebody_and_the_watchdog_somebody_else() -> None:
@@ -156,8 +154,7 @@ def test_an_alert_keeps_every_label_that_tells_it_from_another() -> None:
     labels = {
         label
         for path in stack.rule_files()
-        for group in yaml.safe_load(path.read_text())["groups"]
-        for rule in group["rules"]
+        for rule in questions.rules(path)
         if "alert" in rule
         for label in (*rule["labels"], *re.findall(r"\$labels\.(\w+)", str(rule["annotations"])))
     }

@@ -1,17 +1,16 @@
 """Prometheus' configuration and rules: what promtool says, and what a rule must have."""
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from tests.support import stack
+from tests.support.presence import need
 from tests.support.processes import ROOT
+from tests.support.questions import Rule, rules
 
 # What a standard parameter of SSM holds.
 PARAMETER_BYTES = 4096
@@ -21,13 +20,6 @@ RULE_FILES = sorted(
 )
 RUNBOOK = (ROOT / "monitoring/runbook.md").read_text()
 SEVERITIES = {"page", "ticket", "none"}
-
-Rule = dict[str, Any]
-
-
-def rules(path: Path) -> list[Rule]:
-    groups = yaml.safe_load(path.read_text())["groups"]
-    return [rule for group in groups for rule in group["rules"]]
 
 
 def alerts(path: Path) -> list[Rule]:
@@ -47,11 +39,7 @@ def twin(path: Path) -> Path:
 
 def promtool(*arguments: str | Path) -> str:
     """Run promtool, and fail with its own words."""
-    if not shutil.which("promtool"):
-        reason = "promtool is not on this machine: apt-get install prometheus"
-        if os.environ.get("CI"):
-            pytest.fail(f"CI must run this: {reason}")
-        pytest.skip(reason)
+    need("promtool", package="prometheus")
     run = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
     output = run.stdout + run.stderr
     assert run.returncode == 0, f"promtool {' '.join(map(str, arguments))}\n{output}"

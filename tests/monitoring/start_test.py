@@ -2,17 +2,13 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import httpx
 
 from tests.launch_test import free_port
-from tests.monitoring.rules_test import promtool
 from tests.support import stack
+from tests.support.presence import need
 
 START_SECONDS = 20
 
@@ -22,7 +18,8 @@ def started(
     home: Path, environment: dict[str, str], *flags: str
 ) -> Iterator[subprocess.Popen[str]]:
     """Run the script as the container does."""
-    promtool("--version")  # says why, where Prometheus is not
+    for program in ("prometheus", "promtool"):
+        need(program, package="prometheus")
     with subprocess.Popen(
         ["sh", stack.CONFIGURATION / "start.sh", *flags],
         cwd=home,
@@ -42,7 +39,7 @@ def test_the_environment_becomes_the_files_byte_for_byte(tmp_path: Path) -> None
     port = free_port()
     listen = f"--web.listen-address=127.0.0.1:{port}"
     with started(tmp_path, stack.environment(), listen) as process:
-        groups = _rules(f"http://127.0.0.1:{port}/api/v1/rules")
+        groups = stack.rule_groups(port)
         process.terminate()
         output, _ = process.communicate()
     # As process 1 of a container, a shell in its place would not pass that on.
@@ -75,15 +72,3 @@ def test_a_configuration_from_before_is_forgotten(tmp_path: Path) -> None:
     with started(tmp_path, environment) as process:
         process.communicate(timeout=START_SECONDS)
     assert process.returncode != 0
-
-
-def _rules(url: str) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            groups: list[dict[str, Any]] = httpx.get(url).json()["data"]["groups"]
-        except (httpx.HTTPError, ValueError):
-            time.sleep(0.1)
-        else:
-            return groups
-    raise AssertionError("Prometheus did not start")

@@ -12,6 +12,7 @@ from tests.support import stack
 from tests.support.processes import ROOT
 
 GRAFANA = ROOT / "monitoring" / "grafana"
+GRAFANA_RULES = GRAFANA / "provisioning" / "alerting" / "rules.yaml"
 DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
 # What Grafana puts into a query: four scrapes for the window of a rate, all values of a variable.
 VARIABLES = {"$__rate_interval": "1m", "$route": ".*", "$operation": ".*"}
@@ -23,6 +24,14 @@ class Question(NamedTuple):
     place: str
     expression: str
     legend: str = ""
+
+
+Rule = dict[str, Any]
+
+
+def rules(path: Path) -> list[Rule]:
+    """Read the rules of all groups in a file, Prometheus' or Grafana's."""
+    return [rule for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
 
 
 def dashboard(path: Path) -> dict[str, Any]:
@@ -48,18 +57,15 @@ def of_annotations() -> Iterator[Question]:
 def of_rules() -> Iterator[Question]:
     """Ask what each rule of the sidecar asks."""
     for path in stack.rule_files():
-        for group in yaml.safe_load(path.read_text())["groups"]:
-            for rule in group["rules"]:
-                yield Question(rule.get("record") or rule["alert"], rule["expr"])
+        for rule in rules(path):
+            yield Question(rule.get("record") or rule["alert"], rule["expr"])
 
 
 def of_grafana() -> Iterator[Question]:
     """Ask what Grafana's own alert rules ask."""
-    provisioned = GRAFANA / "provisioning" / "alerting" / "rules.yaml"
-    for group in yaml.safe_load(provisioned.read_text())["groups"]:
-        for rule in group["rules"]:
-            for query in rule["data"]:
-                yield Question(rule["title"], query["model"]["expr"])
+    for rule in rules(GRAFANA_RULES):
+        for query in rule["data"]:
+            yield Question(rule["title"], query["model"]["expr"])
 
 
 def panels(path: Path) -> list[dict[str, Any]]:

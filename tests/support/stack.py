@@ -9,6 +9,7 @@ import argparse
 import base64
 import ctypes
 import gzip
+import json
 import os
 import shutil
 import signal
@@ -105,16 +106,33 @@ def wait_until_ready() -> None:
     Raises:
         NotHereError: one of them did not.
     """
-    deadline = time.monotonic() + READY_SECONDS
     for address in (
         f"http://127.0.0.1:{API}/readyz",
         f"http://127.0.0.1:{PROMETHEUS}/-/ready",
         f"http://127.0.0.1:{NODE_EXPORTER}/metrics",
     ):
-        while not _answers(address):
-            if time.monotonic() > deadline:
-                raise NotHereError(f"{address} did not answer in {READY_SECONDS} s")
-            time.sleep(processes.POLL_SECONDS)
+        _wait_for(address)
+
+
+def rule_groups(port: int) -> list[dict[str, Any]]:
+    """Read which groups of rules a Prometheus runs, as soon as it answers.
+
+    Raises:
+        NotHereError: it did not.
+    """
+    url = f"http://127.0.0.1:{port}/api/v1/rules"
+    _wait_for(url)
+    with urllib.request.urlopen(url, timeout=1) as answer:
+        groups: list[dict[str, Any]] = json.load(answer)["data"]["groups"]
+    return groups
+
+
+def _wait_for(url: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not _answers(url):
+        if time.monotonic() > deadline:
+            raise NotHereError(f"{url} did not answer in {READY_SECONDS} s")
+        time.sleep(processes.POLL_SECONDS)
 
 
 def _answers(url: str) -> bool:
