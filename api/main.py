@@ -23,15 +23,22 @@ from api.settings import Settings
 from api.table import bind
 from api.wire import Wire, WiredConnection
 
-ROUTERS = (tasks.router, operations.router)
+ROUTERS = (tasks.router, operations.router, operations.scraped)
 RETRY_TABLE_SECONDS = 1
 FIRST_TABLE_SECONDS = 2
 
 
 def create_app(
-    settings: Settings, *, wire: Wire | None = None, clock: Clock = system_clock
+    settings: Settings,
+    *,
+    wire: Wire | None = None,
+    clock: Clock = system_clock,
+    scraped: bool = True,
 ) -> FastAPI:
-    """Build the app; the keyword arguments are what tests and other runtimes replace."""
+    """Build the app; the keyword arguments are what tests and other runtimes replace.
+
+    Where it is not scraped there is no page of metrics.
+    """
     metrics = Metrics(settings.build)
     metrics.limit(settings.task_vcpus, settings.task_memory_bytes)
     wire = wire or LoopWire(settings)
@@ -52,7 +59,8 @@ def create_app(
     app.state.tasks = TaskService(repository, cursors, metrics, clock)
     errors.install(app)
     for router in ROUTERS:
-        app.include_router(router)
+        if scraped or router is not operations.scraped:
+            app.include_router(router)
     app.add_middleware(Surroundings, metrics=metrics, log=RequestLog(settings))
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign] # FastAPI's documented way
     return app

@@ -44,7 +44,7 @@ class Surroundings:
         try:
             exchange.check_declared_length()
             await self._app(exchange.scope, exchange.receive, exchange.send)
-        except errors.BodyTooLarge as problem:
+        except errors.Problem as problem:
             await exchange.answer_with(problem)
         except Exception:
             logger.exception("unhandled", extra={"fields": {"id": exchange.scope["request_id"]}})
