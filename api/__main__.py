@@ -34,7 +34,9 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        faults = (
+            ": ".join([*map(str.upper, map(str, e["loc"])), e["msg"]]) for e in error.errors()
+        )
         sys.exit("The environment does not fit:\n  " + "\n  ".join(faults))
 
 

@@ -40,6 +40,60 @@ class Problem(HTTPException):
         return "urn:problem:" + re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
 
 
+class OriginRefused(Problem):
+    status = 400
+    title = "Pages of this origin may not do this"
+
+
+class AccessProblem(Problem):
+    """A caller is not let in; the metrics are told a reason that the caller may not be."""
+
+    reason: str
+
+
+class KeyMissing(AccessProblem):
+    status = 401
+    title = "A key is required"
+    reason = "missing"
+
+    def __init__(self) -> None:
+        super().__init__("Send an API key: Authorization: Bearer tt_...", headers=_challenge())
+
+
+class KeyRefused(AccessProblem):
+    status = 401
+    title = "The key is not valid"
+
+    def __init__(self, reason: str) -> None:
+        # One text for every way of being wrong: a guesser learns nothing from it.
+        super().__init__(
+            "It is mistyped, unknown, expired or revoked.",
+            headers=_challenge(error="invalid_token"),
+        )
+        self.reason = reason
+
+
+class ScopeMissing(AccessProblem):
+    status = 403
+    title = "The key does not allow this"
+    reason = "scope"
+
+    def __init__(self, needed: str) -> None:
+        super().__init__(
+            f"It takes a key with the scope {needed}.",
+            headers=_challenge(error="insufficient_scope", scope=needed),
+            needed_scope=needed,
+        )
+
+
+class ForeignWorkspace(Problem):
+    status = 403
+    title = "Another workspace's keys"
+
+    def __init__(self) -> None:
+        super().__init__("A key manages the keys of its own workspace.")
+
+
 class BadCursor(Problem):
     status = 400
     title = "The cursor is not one of this list's"
@@ -55,6 +109,14 @@ class TaskNotFound(Problem):
 
     def __init__(self) -> None:
         super().__init__("There is no task with this id.")
+
+
+class KeyNotFound(Problem):
+    status = 404
+    title = "No such key"
+
+    def __init__(self) -> None:
+        super().__init__("There is no key with this id.")
 
 
 class IllegalMove(Problem):
@@ -126,6 +188,30 @@ class TagMissing(Problem):
         super().__init__("Send the task's ETag in If-Match, so that no change is lost.")
 
 
+class TooManyRequests(AccessProblem):
+    status = 429
+    title = "Too many requests"
+    reason = "rate"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(
+            f"The key's rate is used up. Go on in {seconds} s.",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+class TooManyFailures(AccessProblem):
+    status = 429
+    title = "Too many refused keys"
+    reason = "failures"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(
+            f"Too many keys that are not valid came from this address. Try again in {seconds} s.",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
 class InternalError(Problem):
     status = 500
     title = "Something went wrong here"
@@ -161,8 +247,15 @@ class OutcomeUnknown(StoreUnavailable):
         self.members["outcome"] = "unknown"
 
 
+ACCESS_PROBLEMS = (KeyMissing, KeyRefused, ScopeMissing, TooManyRequests, TooManyFailures)
 STORE_FAILURES = (StoreUnavailable, StoreThrottled, TableMissing)
 WRITE_FAILURES = (*STORE_FAILURES, OutcomeUnknown)
+
+
+def _challenge(**parts: str) -> dict[str, str]:
+    """Say what a key is for, as RFC 6750 has it."""
+    said = "".join(f', {name}="{value}"' for name, value in parts.items())
+    return {"WWW-Authenticate": f'Bearer realm="task-tracker"{said}'}
 
 
 def render(problem: Problem, request_id: str) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -11,19 +12,23 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from api import errors, openapi
+from api.access import Guard
 from api.cursor import Cursors
+from api.headers import CrossOrigin
+from api.key_repository import KeyRepository
+from api.keyring import KeyRing, Timer
 from api.logs import RequestLog
 from api.loop_wire import LoopWire
 from api.metrics import CLIENT_GONE, Metrics
 from api.middleware import Surroundings
 from api.repository import TaskRepository
-from api.routes import operations, tasks
+from api.routes import keys, operations, tasks
 from api.service import Clock, TaskService, system_clock
 from api.settings import Settings
 from api.table import bind
 from api.wire import Wire, WiredConnection
 
-ROUTERS = (tasks.router, operations.router, operations.scraped)
+ROUTERS = (tasks.router, keys.router, operations.router, operations.scraped)
 RETRY_TABLE_SECONDS = 1
 FIRST_TABLE_SECONDS = 2
 
@@ -33,6 +38,7 @@ def create_app(
     *,
     wire: Wire | None = None,
     clock: Clock = system_clock,
+    timer: Timer = time.monotonic,
     scraped: bool = True,
 ) -> FastAPI:
     """Build the app; the keyword arguments are what tests and other runtimes replace.
@@ -48,6 +54,8 @@ def create_app(
         title="Task Tracker",
         version=settings.build,
         lifespan=_lifespan,
+        docs_url="/docs" if settings.docs == "on" else None,
+        openapi_url="/openapi.json" if settings.docs == "on" else None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
@@ -57,11 +65,18 @@ def create_app(
     app.state.repository = repository
     cursors = Cursors(settings.cursor_secret.get_secret_value())
     app.state.tasks = TaskService(repository, cursors, metrics, clock)
+    key_repository = KeyRepository(model._get_connection(), wire)  # noqa: SLF001 - see table.bind
+    app.state.ring = KeyRing(key_repository, cursors, metrics, clock, timer)
+    app.state.guard = Guard(settings, app.state.ring, metrics, timer)
     errors.install(app)
     for router in ROUTERS:
         if scraped or router is not operations.scraped:
             app.include_router(router)
-    app.add_middleware(Surroundings, metrics=metrics, log=RequestLog(settings))
+    if settings.cors_origins:
+        app.add_middleware(CrossOrigin, origins=settings.cors_origins.split())
+    app.add_middleware(
+        Surroundings, metrics=metrics, log=RequestLog(settings), hops=settings.trusted_hops
+    )
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 

@@ -28,6 +28,11 @@ UNMATCHED = "unmatched"
 OTHER_METHOD = "_OTHER"
 # How a call to the store ends that is no error.
 OK = "ok"
+# Why a caller is not let in.
+REFUSALS = (
+    *("missing", "malformed", "unknown", "expired", "revoked"),
+    *("scope", "rate", "failures"),
+)
 # What nginx calls a request whose client went away before the answer.
 CLIENT_GONE = "499"
 
@@ -105,6 +110,20 @@ class Metrics:
             ["operation"],
             registry=registry,
         )
+        # Who is not let in, and why: the answer itself does not tell all ways of being wrong apart.
+        self.access_refusals = Counter(
+            "access_refusals",
+            "Requests refused for the key they showed or did not show, or for its rate.",
+            ["reason"],
+            registry=registry,
+        )
+        # What keys cost, and whether their memory works.
+        self.key_lookups = Counter(
+            "key_lookups",
+            "Keys looked up in the memory of this process, and in the table.",
+            ["source"],
+            registry=registry,
+        )
         # The product itself.
         self.tasks_created = Counter(
             "tasks_created",
@@ -143,6 +162,7 @@ class Metrics:
             registry=registry,
         )
         self._expect_tasks()
+        self._expect_keys()
 
         # A series is looked up once: `labels` costs as much as all the counting.
         self._request_series = functools.cache(self._find_request_series)
@@ -200,6 +220,12 @@ class Metrics:
             self.tasks_created.labels(status)
             for wanted in MOVES[status]:
                 self.tasks_moved.labels(status, wanted)
+
+    def _expect_keys(self) -> None:
+        for reason in REFUSALS:
+            self.access_refusals.labels(reason)
+        for source in ("memory", "table"):
+            self.key_lookups.labels(source)
 
     def _find_request_series(
         self, method: str, route: str, status: str

@@ -7,7 +7,8 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import errors
+from api import addresses, errors
+from api.headers import OF_DATA, OF_THE_PAGE, RawHeaders, Trace, trace
 from api.logs import RequestLog
 from api.metrics import CLIENT_GONE, METHODS, OTHER_METHOD, UNMATCHED, Metrics
 
@@ -15,7 +16,8 @@ from api.metrics import CLIENT_GONE, METHODS, OTHER_METHOD, UNMATCHED, Metrics
 MAX_BODY_BYTES = 128 * 1024
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # FastAPI serves these by routes that leave no template in the scope.
-OWN_PAGES = frozenset({"/docs", "/openapi.json"})
+PAGE = "/docs"
+OWN_PAGES = frozenset({PAGE, "/openapi.json"})
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +25,11 @@ logger = logging.getLogger(__name__)
 class Surroundings:
     """The outermost layer of the app: nothing leaves it unseen, unlabelled or as a traceback."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, log: RequestLog) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, log: RequestLog, hops: int = 0) -> None:
         self._app = app
         self._metrics = metrics
         self._log = log
+        self._hops = hops
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,7 +65,10 @@ class Surroundings:
                 "route": route,
                 "status": int(status),
                 "duration_ms": round(seconds * 1000, 3),
+                "client": addresses.client(exchange.scope, self._hops),
                 "workspace": exchange.scope.get("workspace"),
+                "key": exchange.scope.get("key"),
+                **exchange.trace._asdict(),
             }
         )
 
@@ -80,16 +86,19 @@ class Exchange:
         self._declared_bytes = 0
         self._received_bytes = 0
         self._client_gone = False
+        self.trace = Trace()
         self._read_head()
 
     def _read_head(self) -> None:
-        """Take the caller's id if it is harmless in a log line, or make one; note the length."""
+        """Take the caller's id if it is harmless in a log line, or make one; note the rest."""
         self.scope["request_id"] = f"{random.getrandbits(64):016x}"
         for name, value in self.scope["headers"]:
             if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
                 self.scope["request_id"] = value.decode()
             elif name == b"content-length" and value.isdigit():
                 self._declared_bytes = int(value)
+            elif name == b"traceparent":
+                self.trace = trace(value)
 
     def check_declared_length(self) -> None:
         if self._declared_bytes > MAX_BODY_BYTES:
@@ -121,14 +130,21 @@ class Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Note when and how the answer starts, and put the request id on it."""
+        """Note when and how the answer starts, and put on it what every answer has."""
         if message["type"] == "http.response.start":
             self.first_byte = time.perf_counter() - self.began
             # An answer to nobody is neither the service's success nor its failure.
             self.status = None if self._client_gone else message["status"]
-            header = (b"x-request-id", self.scope["request_id"].encode())
-            message["headers"] = [*message["headers"], header]
+            message["headers"] = [*message["headers"], *self._own_headers()]
         await self._send(message)
+
+    def _own_headers(self) -> RawHeaders:
+        page = self.scope["path"] == PAGE
+        return [
+            (b"x-request-id", self.scope["request_id"].encode()),
+            *(OF_THE_PAGE if page else OF_DATA),
+            *self.scope.get("extra_headers", ()),
+        ]
 
     async def answer_with(self, problem: errors.Problem) -> None:
         answer = errors.render(problem, self.scope["request_id"])

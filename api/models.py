@@ -95,7 +95,8 @@ def _distinct(labels: list[str]) -> list[str]:
 Moment = Annotated[
     str, BeforeValidator(_utc), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-VISIBLE = r"\S"
+# Two characters more than \s, since JSON Schema's regular expressions and ours differ in them.
+VISIBLE = r"[^\s\u0085\ufeff]"
 ULID_PATTERN = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=VISIBLE)]
 Description = Annotated[str, StringConstraints(max_length=8000)]

@@ -40,6 +40,24 @@ SCHEMA = {
         "current_etag": {"type": "string"},
         "current_status": {"type": "string"},
         "legal_moves": {"type": "array", "items": {"type": "string"}},
+        "needed_scope": {"type": "string"},
+    },
+}
+
+
+# A route says by `access.needs` which scope of them it takes.
+SECURITY_SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "tt_<id>_<secret>_<check>",
+        "description": "An API key.",
+    },
+    "header": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Api-Key",
+        "description": "The same key, where the Authorization header holds a signature of AWS.",
     },
 }
 
@@ -71,6 +89,7 @@ def _correct(document: dict[str, Any]) -> None:
     for fastapis_own in ("HTTPValidationError", "ValidationError"):
         schemas.pop(fastapis_own, None)
     schemas[SCHEMA_NAME] = SCHEMA
+    document["components"]["securitySchemes"] = SECURITY_SCHEMES
     for path in document["paths"].values():
         for operation in path.values():
             # FastAPI adds a 422 to whatever has a parameter, though none here can fail as text.

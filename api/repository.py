@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from functools import partial, wraps
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from pynamodb.exceptions import PynamoDBException
 
@@ -30,13 +30,22 @@ class Edited(NamedTuple):
     previous_status: Status | None
 
 
+class Wired(Protocol):
+    """Whatever has a wire for its calls."""
+
+    wire: Wire
+
+
+W = TypeVar("W", bound=Wired)
+
+
 def over_the_wire(
-    method: Callable[Concatenate["TaskRepository", P], R],
-) -> Callable[Concatenate["TaskRepository", P], Coroutine[Any, Any, R]]:
+    method: Callable[Concatenate[W, P], R],
+) -> Callable[Concatenate[W, P], Coroutine[Any, Any, R]]:
     """Let a method of PynamoDB calls be awaited, and say its failures in the service's words."""
 
     @wraps(method)
-    async def awaitable(self: "TaskRepository", /, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def awaitable(self: W, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return await self.wire.run(partial(method, self, *args, **kwargs))
         except PynamoDBException as error:

@@ -1,9 +1,12 @@
 """What an operator can set, all of it from the environment."""
 
-from typing import Literal
+from ipaddress import ip_address
+from typing import Literal, Self
 
-from pydantic import AliasChoices, Field, HttpUrl, SecretStr
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from api import keys
 
 
 class Settings(BaseSettings):
@@ -29,6 +32,37 @@ class Settings(BaseSettings):
         description="A local DynamoDB to use instead of AWS; only there the app makes its table.",
     )
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    auth: Literal["on", "off"] = Field(
+        default="on",
+        description="Whether callers need a key; `off` only where `HOST` is this machine's own, "
+        "as under `make run`.",
+    )
+    bootstrap_key: SecretStr | None = Field(
+        default=None,
+        description="A key in full format that opens `/v1/keys` for every workspace and nothing "
+        "else: for the first key.",
+    )
+    trusted_hops: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        description="How many proxies in front add to `X-Forwarded-For`; without any, the header "
+        "means nothing.",
+    )
+    rate_limit: int = Field(
+        default=50,
+        ge=1,
+        description="Requests a second that each key may make of each process; twice as many at "
+        "once after a pause.",
+    )
+    cors_origins: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+( https?://[^\s/]+)*$",
+        description="Origins whose pages may call the API from a browser, with spaces between.",
+    )
+    docs: Literal["on", "off"] = Field(
+        default="on", description="Whether `/docs` and `/openapi.json` are there."
+    )
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
     task_vcpus: float | None = Field(
         default=None,
@@ -47,6 +81,29 @@ class Settings(BaseSettings):
         default="dev", max_length=64, description="The commit or version this build was made from."
     )
 
+    @field_validator("bootstrap_key")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and keys.read(value.get_secret_value()) is None:
+            raise ValueError("not a key: `make bootstrap-key` prints one")
+        return value
+
+    @model_validator(mode="after")
+    def _is_closed(self) -> Self:
+        if self.auth == "off" and not _is_loopback(self.host):
+            raise ValueError(
+                "AUTH=off lets everybody in, and HOST is not this machine's own alone. "
+                "Set AUTH=on, or HOST=127.0.0.1"
+            )
+        return self
+
     @property
     def task_memory_bytes(self) -> int | None:
         return self.task_memory_mib and self.task_memory_mib * 2**20
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from api.main import create_app
-from tests.support import builders, dynamodb_local, processes
+from tests.support import builders, doors, dynamodb_local, processes
 from tests.support.faults import Fault, FaultProxy
 from tests.support.presence import absent
 from tests.support.server import serving
@@ -85,6 +85,13 @@ def contended_client(moto: str) -> Iterator[builders.Client]:
         serving(create_app(builders.settings(proxy.url))) as url,
     ):
         yield from _ready_client(url)
+
+
+@pytest.fixture
+def guarded_client(moto: str) -> Iterator[builders.Client]:
+    """A client of an app that asks for keys, of which each may make a request a second."""
+    with doors.door(moto, rate_limit=1) as door:
+        yield door.client
 
 
 def _in_every_transaction(operation: str) -> Fault | None:

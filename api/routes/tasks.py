@@ -7,14 +7,14 @@ from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from api import errors, etags
-from api.access import Caller
+from api.access import Caller, GuardedRoute, needs
 from api.idempotency import HEADER_PATTERN, Replay
+from api.keys import Scope
 from api.models import NewTask, Task, TaskChange, TaskPage, TaskQuery, task_json
 from api.openapi import responses
+from api.routes.checks import JSON, MERGE_PATCH, json_only, merge_patch_only, said_once
 from api.service import TaskService
 
-JSON = "application/json"
-MERGE_PATCH = "application/merge-patch+json"
 ETAG_HEADER = {
     "ETag": {
         "schema": {"type": "string"},
@@ -31,26 +31,12 @@ REPLAYED_HEADER = {
 
 page_json = TypeAdapter(TaskPage).dump_json
 
-router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=GuardedRoute)
 
 
 async def _tasks(request: Request) -> TaskService:
     tasks: TaskService = request.app.state.tasks
     return tasks
-
-
-async def _json_only(request: Request) -> None:
-    _require_media_type(request, JSON, accepted_by="Accept-Post")
-
-
-async def _merge_patch_only(request: Request) -> None:
-    _require_media_type(request, MERGE_PATCH, accepted_by="Accept-Patch")
-
-
-def _require_media_type(request: Request, wanted: str, accepted_by: str) -> None:
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given != wanted:
-        raise errors.WrongMediaType(f"Send {wanted}.", headers={accepted_by: wanted})
 
 
 async def _match(
@@ -100,7 +86,8 @@ def _created(task: Task | Replay) -> Response:
     status_code=201,
     response_model=Task,
     summary="Create a task",
-    dependencies=[Depends(_json_only)],
+    openapi_extra=needs(Scope.WRITE),
+    dependencies=[Depends(json_only)],
     responses={
         201: {
             "description": "The task as it is stored.",
@@ -115,6 +102,7 @@ def _created(task: Task | Replay) -> Response:
             },
         },
         **responses(
+            *errors.ACCESS_PROBLEMS,
             errors.RequestInProgress,
             errors.BodyTooLarge,
             errors.WrongMediaType,
@@ -134,12 +122,16 @@ async def create_task(tasks: Tasks, caller: Caller, new: NewTask, key: Key = Non
     "",
     response_model=TaskPage,
     summary="List tasks",
+    dependencies=[Depends(said_once)],
+    openapi_extra=needs(Scope.READ),
     description="Filters narrow together. One filter of status, project, assignee or priority, "
     "or a due range sorted by `due`, costs the same however many tasks there are; others are "
     "dropped from what is read, and their pages can be short.",
     responses={
         200: {"description": "One page."},
-        **responses(errors.BadCursor, errors.InvalidRequest, *errors.STORE_FAILURES),
+        **responses(
+            *errors.ACCESS_PROBLEMS, errors.BadCursor, errors.InvalidRequest, *errors.STORE_FAILURES
+        ),
     },
 )
 async def list_tasks(
@@ -153,11 +145,12 @@ async def list_tasks(
     "/{task_id}",
     response_model=Task,
     summary="Read a task",
+    openapi_extra=needs(Scope.READ),
     description="Always the last acknowledged state.",
     responses={
         200: {"description": "The task.", "headers": ETAG_HEADER},
         304: {"description": "The client has this state already.", "headers": ETAG_HEADER},
-        **responses(errors.TaskNotFound, *errors.STORE_FAILURES),
+        **responses(*errors.ACCESS_PROBLEMS, errors.TaskNotFound, *errors.STORE_FAILURES),
     },
 )
 async def read_task(
@@ -173,15 +166,17 @@ async def read_task(
     "/{task_id}",
     response_model=Task,
     summary="Change a task",
+    openapi_extra=needs(Scope.WRITE),
     description="JSON Merge Patch (RFC 7396): what is absent stays, null goes back to the "
     "default, a list is replaced whole.",
-    dependencies=[Depends(_merge_patch_only)],
+    dependencies=[Depends(merge_patch_only)],
     responses={
         200: {
             "description": "The task after the change.",
             "headers": ETAG_HEADER | REPLAYED_HEADER,
         },
         **responses(
+            *errors.ACCESS_PROBLEMS,
             errors.TaskNotFound,
             errors.IllegalMove,
             errors.RequestInProgress,
@@ -213,10 +208,12 @@ async def change_task(
     status_code=204,
     response_class=Response,
     summary="Delete a task",
+    openapi_extra=needs(Scope.WRITE),
     description="Safe to repeat: for a day, whoever deletes the same state again hears the same.",
     responses={
         204: {"description": "The task is gone."},
         **responses(
+            *errors.ACCESS_PROBLEMS,
             errors.TaskNotFound,
             errors.StaleTag,
             errors.InvalidRequest,

@@ -9,13 +9,18 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from api import errors
+from api.keys import Scope
 from api.main import create_app
 from tests.support.builders import MERGE_PATCH, Client, settings
+from tests.support.doors import BOOTSTRAP, bearer
 
 JSON = {"Content-Type": "application/json"}
 PATCH = {"Content-Type": MERGE_PATCH, "If-Match": "*"}
 TASKS, TASK = "/v1/tasks", "/v1/tasks/{task_id}"
-NOBODY = "/v1/tasks/01ARZ3NDEKTSV4RRFFQ69G5FAV"
+KEYS, KEY = "/v1/keys", "/v1/keys/{key_id}"
+NOBODYS = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+NOBODY = f"/v1/tasks/{NOBODYS}"
+NEW_KEY = {"label": "x", "scopes": ["tasks:read"]}
 STALE = {"If-Match": '"0000000000000000"'}
 TOO_LARGE = b'{"title": "' + b"x" * 131072 + b'"}'
 
@@ -35,6 +40,46 @@ def _simply(method: str, path: str, **options: Any) -> Provocation:
     return lambda client: client.request(method, path, **options)
 
 
+def _revoke(client: Client) -> httpx.Response:
+    made = client.post(KEYS, json=NEW_KEY).json()
+    return client.delete(f"{KEYS}/{made['id']}")
+
+
+def _without_a_key(method: str, path: str) -> Provocation:
+    return _simply(method, path.format(task_id=NOBODYS, key_id=NOBODYS))
+
+
+def _with_a_key_for(scope: Scope, method: str, path: str) -> Provocation:
+    def provoke(client: Client) -> httpx.Response:
+        wanted = {"label": "x", "scopes": [scope]}
+        made = client.post(KEYS, json=wanted, headers=bearer(BOOTSTRAP)).json()
+        filled = path.format(task_id=NOBODYS, key_id=NOBODYS)
+        # Its rate is one, and two at once.
+        answers = [client.request(method, filled, headers=bearer(made["key"])) for _ in range(4)]
+        return answers[0] if answers[0].status_code == 403 else answers[-1]
+
+    return provoke
+
+
+GUARDED: dict[tuple[str, str], tuple[Scope, Scope]] = {
+    ("post", TASKS): (Scope.WRITE, Scope.READ),
+    ("get", TASKS): (Scope.READ, Scope.WRITE),
+    ("get", TASK): (Scope.READ, Scope.WRITE),
+    ("patch", TASK): (Scope.WRITE, Scope.READ),
+    ("delete", TASK): (Scope.WRITE, Scope.READ),
+    ("post", KEYS): (Scope.ADMIN, Scope.WRITE),
+    ("get", KEYS): (Scope.ADMIN, Scope.WRITE),
+    ("delete", KEY): (Scope.ADMIN, Scope.WRITE),
+}
+AT_THE_DOOR: dict[tuple[str, str, int], Provocation] = {
+    (method, path, status): provocation
+    for (method, path), (right, wrong) in GUARDED.items()
+    for status, provocation in {
+        401: _without_a_key(method, path),
+        403: _with_a_key_for(wrong, method, path),
+        429: _with_a_key_for(right, method, path),
+    }.items()
+}
 PROVOCATIONS: dict[tuple[str, str, int], Provocation] = {
     ("post", TASKS, 201): _simply("POST", TASKS, json={"title": "x"}),
     ("post", TASKS, 409): lambda client: client.create_once("k"),
@@ -68,10 +113,27 @@ PROVOCATIONS: dict[tuple[str, str, int], Provocation] = {
     ("get", "/livez", 200): _simply("GET", "/livez"),
     ("get", "/readyz", 200): _simply("GET", "/readyz"),
     ("get", "/readyz", 503): _simply("GET", "/readyz"),
+    ("post", KEYS, 201): _simply("POST", KEYS, json=NEW_KEY),
+    ("post", KEYS, 413): _simply("POST", KEYS, content=TOO_LARGE, headers=JSON),
+    ("post", KEYS, 415): _simply("POST", KEYS, content=b"label=x"),
+    ("post", KEYS, 422): _simply("POST", KEYS, json={}),
+    ("post", KEYS, 503): _simply("POST", KEYS, json=NEW_KEY),
+    ("get", KEYS, 200): _simply("GET", KEYS),
+    ("get", KEYS, 400): _simply("GET", KEYS, params={"cursor": "forged"}),
+    ("get", KEYS, 422): _simply("GET", KEYS, params={"limit": 0}),
+    ("get", KEYS, 503): _simply("GET", KEYS),
+    ("delete", KEY, 204): _revoke,
+    ("delete", KEY, 404): _simply("DELETE", f"{KEYS}/{NOBODYS}"),
+    ("delete", KEY, 503): _simply("DELETE", f"{KEYS}/{NOBODYS}"),
+    **AT_THE_DOOR,
 }
 
 # Where the service has to be in trouble for it.
-FIXTURES: dict[Any, str] = {503: "storeless_client", ("post", 409): "contended_client"}
+FIXTURES: dict[Any, str] = {
+    503: "storeless_client",
+    ("post", 409): "contended_client",
+    **dict.fromkeys((401, 403, 429), "guarded_client"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -33,9 +33,17 @@ CONFIG = SchemathesisConfig.from_dict(
     }
 )
 
-schema = schemathesis.openapi.from_dict(
-    create_app(builders.settings("http://127.0.0.1:9")).openapi(), config=CONFIG
-)
+
+def _document() -> dict[str, Any]:
+    """Leave the keys out: nobody is asked for one here, and access_test.py tries all of them."""
+    document: dict[str, Any] = create_app(builders.settings("http://127.0.0.1:9")).openapi()
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation.pop("security", None)
+    return document
+
+
+schema = schemathesis.openapi.from_dict(_document(), config=CONFIG)
 
 
 @schema.parametrize()
@@ -54,6 +62,9 @@ def test_no_input_breaks_the_contract(case: schemathesis.Case[Any], served: Clie
 
 def _aim(case: schemathesis.Case[Any], client: Client) -> None:
     """Let data that fits meet a task that is there, and keys that no other request had."""
+    if "key_id" in case.path_parameters:
+        new = {"label": "x", "scopes": ["tasks:read"]}
+        case.path_parameters["key_id"] = client.post("/v1/keys", json=new).json()["id"]
     if "task_id" in case.path_parameters:
         case.path_parameters["task_id"] = client.create()["id"]
     if "if-match" in case.headers:

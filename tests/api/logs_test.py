@@ -20,7 +20,8 @@ def test_a_request_is_one_line(client: Client, capsys: pytest.CaptureFixture[str
     line = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert set(line) == {
         *("time", "level", "message"),
-        *("id", "method", "route", "status", "duration_ms", "workspace"),
+        *("id", "method", "route", "status", "duration_ms"),
+        *("client", "workspace", "key", "trace_id", "parent_id"),
     }
     assert line["id"] == "mine"
     assert (line["method"], line["route"]) == ("GET", "/v1/tasks/{task_id}")

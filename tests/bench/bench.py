@@ -127,6 +127,7 @@ def running(system: str, endpoint: str, logs: Path) -> Iterator[tuple[int, str]]
     environment = {
         "PORT": str(port),
         "DYNAMODB_ENDPOINT": endpoint,
+        "AUTH": "off",
         "CURSOR_SECRET": "x" * 40,
         "LOG_FORMAT": "json",
         "PEER": system,

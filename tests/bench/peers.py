@@ -24,7 +24,8 @@ from api.metrics import Metrics
 from api.middleware import Surroundings
 from api.models import NewTask, Task, TaskChange, TaskPage, rfc3339, task_json
 from api.routes import tasks as own_routes
-from api.routes.tasks import JSON, MERGE_PATCH, page_json
+from api.routes.checks import JSON, MERGE_PATCH
+from api.routes.tasks import page_json
 from api.service import system_clock
 from api.settings import Settings
 from api.signing import Signer

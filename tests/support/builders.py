@@ -16,6 +16,7 @@ _table_numbers = itertools.count()
 def settings(endpoint: str, **changes: Any) -> Settings:
     """Make settings for a store, with a table that no other test has."""
     values = {
+        "auth": "off",
         "cursor_secret": SECRET,
         "dynamodb_endpoint": endpoint,
         "table_name": f"tasks-{next(_table_numbers)}",

@@ -66,6 +66,7 @@ class Fleet(ExitStack):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._environment = os.environ | {
+            "AUTH": settings.auth,
             "CURSOR_SECRET": settings.cursor_secret.get_secret_value(),
             "TABLE_NAME": settings.table_name,
             "DYNAMODB_ENDPOINT": str(settings.dynamodb_endpoint),

@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(".data"), help="what is kept")
     data = parser.parse_args().data
     processes.end_with_parent()
+    os.environ.setdefault("AUTH", "off")
     os.environ.setdefault("CURSOR_SECRET", _kept_secret(data / "cursor_secret"))
     store = _choose_store(data)
     settings = read_settings()
