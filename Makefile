@@ -19,7 +19,7 @@ MUTANTS_READY := $(MUTANTS)/.ready
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command "make lock"
 
-.PHONY: help run stack reset test stack-test infra-test pictures dashboards lint format fuzz soak mutants bench lock upgrade
+.PHONY: help run stack reset key bootstrap-key test stack-test infra-test pictures dashboards lint format fuzz soak mutants bench lock upgrade
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,12 @@ stack: $(READY)  ## Serve the API with node-exporter and Prometheus beside it, a
 
 reset:  ## Forget the tasks that make run kept
 	rm -rf .data
+
+key:  ## Make an API key and print it once (URL, BOOTSTRAP_KEY, WORKSPACE, SCOPES, LABEL, EXPIRES_AT)
+	@$(PYTHON) terraform/scripts/key.py
+
+bootstrap-key:  ## Print a fresh BOOTSTRAP_KEY, which opens /v1/keys for the first key
+	@$(PYTHON) terraform/scripts/new_key.py
 
 test: $(READY)  ## Run every test, with coverage and the time it took
 	@mkdir -p build

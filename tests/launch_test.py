@@ -14,6 +14,7 @@ import pytest
 
 from tests.support import processes
 from tests.support.builders import Client
+from tests.support.doors import BOOTSTRAP, door
 from tests.support.processes import ROOT
 
 LAUNCH = [sys.executable, "-m", "tests.support.launch", "--data"]
@@ -145,3 +146,66 @@ def test_a_taken_port_is_said(tmp_path: Path, moto: str) -> None:
     )
     assert run.returncode == 1
     assert f"PORT={port + 1} make run" in run.stderr
+
+
+def make_key(data: Path, port: int, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run what `make key` runs, where the launcher keeps its data."""
+    return subprocess.run(
+        [sys.executable, ROOT / "terraform/scripts/key.py"],
+        cwd=data.parent,
+        env=os.environ | {"URL": f"http://127.0.0.1:{port}", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_first_key_is_made_by_a_command(tmp_path: Path) -> None:
+    """With AUTH=on: nobody gets in before, the key does, and it outlives a restart."""
+    data, port = tmp_path / ".data", free_port()
+    with launched(data, port, AUTH="on") as (_, client):
+        assert client.get("/v1/tasks").status_code == 401
+        made = make_key(data, port, WORKSPACE="acme", SCOPES="tasks:read", LABEL="ci")
+        (key,) = made.stdout.splitlines()
+        assert key not in made.stderr
+        headers = {"Authorization": f"Bearer {key}"}
+        assert client.get("/v1/tasks", headers=headers).status_code == 200
+        assert client.post("/v1/tasks", headers=headers, json={}).status_code == 403
+    with launched(data, port, AUTH="on") as (_, client):
+        assert client.get("/v1/tasks", headers=headers).status_code == 200
+    assert {path.stat().st_mode & 0o777 for path in data.glob("*_*")} == {0o600}
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"SCOPES": "root"}, "body scopes/0"),
+        ({"BOOTSTRAP_KEY": "tt_wrong"}, "The key is not valid"),
+        ({"URL": "http://127.0.0.1:9"}, "does not answer"),
+    ],
+)
+def test_a_key_that_cannot_be_made_is_said(
+    tmp_path: Path, moto: str, environment: dict[str, str], said: str
+) -> None:
+    """In a sentence, and the command fails."""
+    with door(moto) as guarded:
+        port = guarded.client.base_url.port or 0
+        made = make_key(tmp_path, port, **{"BOOTSTRAP_KEY": BOOTSTRAP, **environment})
+    assert made.returncode == 1
+    assert said in made.stderr
+    assert not made.stdout
+
+
+def test_nobody_is_let_in_on_a_public_address(tmp_path: Path, moto: str) -> None:
+    """AUTH=off ends the start there, with a sentence that names both settings."""
+    run = subprocess.run(
+        [*LAUNCH, str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"HOST": "0.0.0.0", "DYNAMODB_ENDPOINT": moto},  # noqa: S104 - to be refused
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "AUTH=off" in run.stderr
+    assert "HOST=127.0.0.1" in run.stderr

@@ -11,14 +11,19 @@ import urllib.request
 from pathlib import Path
 
 import botocore.session
+from ulid import ULID
 
-from api import logs
+from api import keys, logs
 from api.__main__ import read_settings, server
 from api.settings import Settings
 from tests.support import processes
 
 READY_SECONDS = 30
 PORT_SECONDS = 3
+KEYS = {
+    "off": "nobody is asked for one; AUTH=on make run asks",
+    "on": "everybody is asked for one; make key makes one",
+}
 
 
 def main() -> None:
@@ -27,7 +32,8 @@ def main() -> None:
     data = parser.parse_args().data
     processes.end_with_parent()
     os.environ.setdefault("AUTH", "off")
-    os.environ.setdefault("CURSOR_SECRET", _kept_secret(data / "cursor_secret"))
+    os.environ.setdefault("CURSOR_SECRET", _kept(data / "cursor_secret", secrets.token_hex(32)))
+    os.environ.setdefault("BOOTSTRAP_KEY", _kept(data / "bootstrap_key", keys.make(str(ULID()))))
     store = _choose_store(data)
     settings = read_settings()
     if settings.port and not processes.wait_until_free(settings.host, settings.port, PORT_SECONDS):
@@ -49,12 +55,12 @@ def _choose_store(data: Path) -> str:
     return f"embedded DynamoDB (moto), kept in {data}/; `make reset` clears it"
 
 
-def _kept_secret(path: Path) -> str:
-    """Read this machine's cursor secret, or make it: cursors outlive a restart."""
+def _kept(path: Path, fresh: str) -> str:
+    """Read a secret of this machine, or keep a fresh one: cursors and keys outlive a restart."""
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32))
+        path.write_text(fresh)
     return path.read_text()
 
 
@@ -67,8 +73,9 @@ def _greet(settings: Settings, store: str) -> None:
   docs           {url}/docs
   metrics        {url}/metrics
   store          {store}{"" if ready else " - not ready: see /readyz"}
+  keys           {KEYS[settings.auth]}
 
-  curl -s {url}/v1/tasks -H 'Content-Type: application/json' -d '{{"title": "Write it down"}}'
+  curl -s {url}/v1/tasks {"" if settings.auth == "off" else "-H 'Authorization: Bearer tt_...' "}-H 'Content-Type: application/json' -d '{{"title": "Write it down"}}'
 """,
         flush=True,
     )
