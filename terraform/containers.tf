@@ -27,11 +27,21 @@ locals {
     environment = [
       { name = "AWS_REGION", value = var.region },
       { name = "LOG_FORMAT", value = "json" },
+      # A changed secret is read at start only.
+      { name = "SECRETS_VERSION", value = "${var.secrets_version}.${var.bootstrap_key_version}" },
       { name = "TABLE_NAME", value = module.tasks_table.name },
       { name = "TASK_MEMORY_MIB", value = tostring(var.task_memory_mib) },
       { name = "TASK_VCPUS", value = tostring(var.task_vcpus) },
+      # The load balancer says who called; without it nobody is believed.
+      { name = "TRUSTED_HOPS", value = tostring(local.load_balancers) },
     ]
-    secrets = [{ name = "CURSOR_SECRET", valueFrom = aws_ssm_parameter.cursor_secret.arn }]
+    secrets = concat(
+      [{ name = "CURSOR_SECRET", valueFrom = aws_ssm_parameter.cursor_secret.arn }],
+      [
+        for parameter in aws_ssm_parameter.bootstrap_key :
+        { name = "BOOTSTRAP_KEY", valueFrom = parameter.arn }
+      ],
+    )
     healthCheck = {
       command     = ["CMD", "python", "-m", "api.healthcheck"]
       interval    = 15

@@ -28,6 +28,7 @@ locals {
       aws_ssm_parameter.prometheus_config.arn,
       aws_ssm_parameter.watchdog_webhook_url.arn,
     ],
+    [for parameter in aws_ssm_parameter.bootstrap_key : parameter.arn],
     [for parameter in aws_ssm_parameter.prometheus_rules : parameter.arn],
   )
 }

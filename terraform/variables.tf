@@ -243,6 +243,31 @@ variable "cursor_secret" {
   }
 }
 
+variable "bootstrap_key_version" {
+  description = "0: no bootstrap key. Raise it to write bootstrap_key anew; back to 0 takes it away."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.bootstrap_key_version >= 0 && floor(var.bootstrap_key_version) == var.bootstrap_key_version
+    error_message = "bootstrap_key_version: a whole number, 0 for none."
+  }
+}
+
+variable "bootstrap_key" {
+  description = "Opens /v1/keys and nothing else, to make the first key with; looked at while bootstrap_key_version is above 0."
+  type        = string
+  default     = ""
+  nullable    = false
+  ephemeral   = true
+  sensitive   = true
+
+  validation {
+    condition     = var.bootstrap_key_version == 0 || can(regex("^tt_[0-7][0-9A-HJKMNP-TV-Z]{25}_[0-9a-f]{64}_[0-9a-f]{8}$", var.bootstrap_key))
+    error_message = "bootstrap_key: a whole key, such as TF_VAR_bootstrap_key=$(python3 terraform/scripts/new_key.py), or bootstrap_key_version = 0 for none."
+  }
+}
+
 variable "grafana_admin_password" {
   description = "Password of Grafana's admin: 16 characters or more."
   type        = string

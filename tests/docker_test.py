@@ -92,6 +92,14 @@ def test_the_base_is_pinned_and_the_user_is_nobody() -> None:
     assert "--require-hashes" in DOCKERFILE
 
 
+def test_the_image_asks_for_keys() -> None:
+    """It listens to everybody, so AUTH stays what it is unless somebody says: on."""
+    (variables,) = re.findall(r"^ENV (.*)$", DOCKERFILE, re.MULTILINE)
+    environment = dict(variable.split("=", 1) for variable in variables.split())
+    assert environment["HOST"] == "0.0.0.0"  # noqa: S104 - it is what is checked
+    assert "AUTH" not in environment
+
+
 def test_the_app_needs_nothing_beyond_its_lock() -> None:
     """Every top-level import of the app is in requirements.txt, not in the tests' packages."""
     lines = (ROOT / "requirements.txt").read_text()

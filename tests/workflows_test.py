@@ -149,7 +149,7 @@ def test_every_variable_without_a_default_is_given(root: str) -> None:
     callers = {"terraform": ["deploy.yml", "destroy.yaml"], "terraform/preview": ["preview.yml"]}
     environment = (ROOT / "terraform/environments/prod.tfvars").read_text()
     for name in callers[root]:
-        given = set(re.findall(r'TF_VAR_(\w+): |-var "(\w+)=', TEXTS[name]))
+        given = set(re.findall(r'TF_VAR_(\w+)(?:: |=\$)|-var "(\w+)=', TEXTS[name]))
         named = {"".join(match) for match in given}
         named |= set(re.findall(r"^(\w+) +=", environment, re.MULTILINE))
         # Those that are made anew, in a loop.
@@ -204,6 +204,22 @@ def test_secrets_are_masked_before_anything_can_print_them(tmp_path: Path) -> No
     assert set(written) == {"cursor_secret", "grafana_admin_password"}
     assert len(set(written.values())) == 2
     assert done.stdout.splitlines() == [f"::add-mask::{secret}" for secret in written.values()]
+
+
+def test_a_preview_gets_a_key_that_nobody_sees(tmp_path: Path) -> None:
+    """Masked, and another one in each run; the comment says how to read it, no more."""
+    file = tmp_path / "env"
+    script = SCRIPTS["preview.yml: preview: Make a bootstrap key"]
+    keys = []
+    for _ in range(2):
+        done = run(script, GITHUB_ENV=str(file))
+        (written,) = re.findall(r"^TF_VAR_bootstrap_key=(tt_\w+)$", file.read_text(), re.MULTILINE)
+        assert done.stdout == f"::add-mask::{written}\n"
+        keys.append(written)
+        file.unlink()
+    assert keys[0] != keys[1]
+    assert "bootstrap_key" not in SCRIPTS["preview.yml: preview: Up"]
+    assert "get-function-configuration" in SCRIPTS["preview.yml: preview: Up"]
 
 
 @pytest.fixture

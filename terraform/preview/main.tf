@@ -59,8 +59,19 @@ variable "package" {
   }
 }
 
+variable "bootstrap_key" {
+  description = "Opens /v1/keys and nothing else, to make the preview's keys with."
+  type        = string
+  sensitive   = true
+
+  validation {
+    condition     = can(regex("^tt_[0-7][0-9A-HJKMNP-TV-Z]{25}_[0-9a-f]{64}_[0-9a-f]{8}$", var.bootstrap_key))
+    error_message = "bootstrap_key: a whole key, such as TF_VAR_bootstrap_key=$(python3 terraform/scripts/new_key.py)."
+  }
+}
+
 variable "public" {
-  description = "Whether everybody may reach the preview, over an HTTP API. Then the app asks for a key."
+  description = "Whether everybody may reach the preview, over an HTTP API, without a signature; a key it asks for in any case."
   type        = bool
   default     = false
 }
@@ -134,7 +145,7 @@ resource "aws_iam_role_policy" "this" {
 resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_116:it is called and answers; there is nothing to queue
   #checkov:skip=CKV_AWS_117:it needs DynamoDB alone, which is no part of a VPC
-  #checkov:skip=CKV_AWS_173:what is in the environment is no secret but one, which signs a throwaway table's cursors
+  #checkov:skip=CKV_AWS_173:both secrets in the environment are of a throwaway table, and the key that Lambda owns encrypts them
   #checkov:skip=CKV_AWS_272:the package comes from the workflow that made it
   #checkov:skip=CKV_AWS_50:one line a request tells enough of a preview
   #checkov:skip=CKV_AWS_115:new accounts have so little concurrency that none can be set aside
@@ -150,12 +161,16 @@ resource "aws_lambda_function" "this" {
   timeout          = 15
 
   environment {
-    variables = merge({
+    variables = {
+      AUTH       = "on"
       TABLE_NAME = module.tasks_table.name
       # Of this pull request's table alone, whose tasks nobody minds: it may be known.
       CURSOR_SECRET = sha256("${local.preview}/${data.aws_caller_identity.current.account_id}")
       BUILD         = "pr-${var.pull_request}"
-    }, var.public ? { AUTH = "on" } : {})
+      # Here whoever may read the function's configuration reads it: that is how reviewers get it.
+      # It is in the preview's state, too, and goes with the preview.
+      BOOTSTRAP_KEY = var.bootstrap_key
+    }
   }
 
   depends_on = [aws_cloudwatch_log_group.this, aws_iam_role_policy.this]
@@ -215,7 +230,7 @@ resource "aws_lambda_permission" "public" {
 }
 
 output "url" {
-  description = "Where the preview answers: everybody with a key if it is public, else requests that are signed for this account."
+  description = "Where the preview answers requests with a key; unless it is public, they are signed for this account, too."
   value       = var.public ? aws_apigatewayv2_stage.public[0].invoke_url : aws_lambda_function_url.this.function_url
 }
 

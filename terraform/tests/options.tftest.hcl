@@ -13,6 +13,8 @@ variables {
   grafana_admin_password = "a-password-of-more-than-16"
   alert_webhook_url      = "https://alerts.example/x"
   watchdog_webhook_url   = "https://watchdog.example/x"
+  # A test takes a default of an ephemeral variable for a value that was not there when it planned.
+  bootstrap_key = ""
 }
 
 run "closed_by_default" {
@@ -39,8 +41,32 @@ run "closed_by_default" {
   }
 
   assert {
+    condition     = length(aws_ssm_parameter.bootstrap_key) == 0 && join(" ", local.api.secrets[*].name) == "CURSOR_SECRET"
+    error_message = "There is no bootstrap key unless one is asked for."
+  }
+
+  assert {
     condition     = length(aws_lb.api) + length(aws_appautoscaling_target.task) + length(aws_prometheus_workspace.this) == 0
     error_message = "Options are off."
+  }
+}
+
+run "a_bootstrap_key_while_it_is_wanted" {
+  command = apply
+
+  variables {
+    bootstrap_key_version = 1
+    bootstrap_key         = "tt_00000000000000000000000000_0000000000000000000000000000000000000000000000000000000000000000_b330d6a1"
+  }
+
+  assert {
+    condition     = join(" ", local.api.secrets[*].name) == "CURSOR_SECRET BOOTSTRAP_KEY"
+    error_message = "It reaches the API by the parameter store."
+  }
+
+  assert {
+    condition     = aws_ssm_parameter.bootstrap_key[0].type == "SecureString" && contains(local.injected, aws_ssm_parameter.bootstrap_key[0].arn)
+    error_message = "It is encrypted, and the execution role may read it."
   }
 }
 
@@ -118,6 +144,11 @@ run "https_goes_through_the_load_balancer_alone" {
   assert {
     condition     = aws_lb_listener.https[0].protocol == "HTTPS" && aws_vpc_security_group_ingress_rule.https["0.0.0.0/0"].from_port == 443
     error_message = "It answers HTTPS."
+  }
+
+  assert {
+    condition     = contains(local.api.environment, { name = "TRUSTED_HOPS", value = "1" })
+    error_message = "It is believed about whom it speaks for."
   }
 
   assert {

@@ -197,6 +197,38 @@ run "refuses_a_short_cursor_secret" {
   expect_failures = [var.cursor_secret]
 }
 
+run "refuses_a_bootstrap_key_that_is_none" {
+  command = plan
+
+  variables {
+    bootstrap_key_version = 1
+    bootstrap_key         = "tt_secret"
+  }
+
+  expect_failures = [var.bootstrap_key]
+}
+
+run "refuses_to_bootstrap_without_a_key" {
+  command = plan
+
+  variables {
+    bootstrap_key_version = 1
+  }
+
+  expect_failures = [var.bootstrap_key]
+}
+
+run "refuses_half_a_version" {
+  command = plan
+
+  variables {
+    bootstrap_key_version = 0.5
+    bootstrap_key         = "tt_00000000000000000000000000_0000000000000000000000000000000000000000000000000000000000000000_b330d6a1"
+  }
+
+  expect_failures = [var.bootstrap_key_version]
+}
+
 run "refuses_a_short_password" {
   command = plan
 

@@ -1,6 +1,8 @@
 """One life of the infrastructure, on an AWS that moto plays, by Terraform's real provider."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +18,9 @@ from tests.support.processes import ROOT
 ACCOUNT = "123456789012"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/task-tracker"
 FIRST, SECOND = ("sha256:" + letter * 64 for letter in "ab")
+NEW_KEY = ROOT / "terraform/scripts/new_key.py"
 SECRETS = {
+    "bootstrap_key": subprocess.check_output([sys.executable, NEW_KEY], text=True).strip(),
     "cursor_secret": "a-cursor-secret-that-nobody-may-see",
     "grafana_admin_password": "a-password-that-nobody-may-see",
     "alert_webhook_url": "https://alerts.example/nobody-may-see",
@@ -70,6 +74,7 @@ def variables(api_digest: str = FIRST, **more: Any) -> list[str]:
         "api_cidrs": ["203.0.113.7/32"],
         "grafana_cidrs": ["203.0.113.7/32"],
         "alarm_email": "operators@example.com",
+        "bootstrap_key_version": 1,
         **SECRETS,
         **more,
     }

@@ -1,16 +1,25 @@
-"""The scripts beside Terraform: addresses, costs, and a package that says what it is."""
+"""The scripts beside Terraform: addresses, costs, keys, and a package that says what it is."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
+import zlib
+from datetime import UTC, datetime
 from pathlib import Path
+
+from ulid import ULID
 
 from tests.infra.conftest import Stack
 from tests.infra.terraform import REGION
 from tests.support.processes import ROOT
 
 SCRIPTS = ROOT / "terraform" / "scripts"
+
+
+def root_files(root: str) -> list[Path]:
+    return sorted((ROOT / "terraform" / root).glob("*.tf"))
 
 
 def script(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -62,6 +71,26 @@ def test_the_address_of_a_running_task_is_printed(stack: Stack) -> None:
 def test_the_documented_costs_are_those_of_the_script() -> None:
     """No figure is written by hand."""
     assert script("cost.py").stdout in (ROOT / "docs/operations.md").read_text()
+
+
+def test_a_new_key_is_one_that_terraform_and_the_api_take() -> None:
+    """In full format, another one each time, the later behind the earlier."""
+    printed = [script("new_key.py").stdout.removesuffix("\n") for _ in range(2)]
+    patterns = {
+        pattern
+        for root in ("", "preview")
+        for pattern in re.findall(
+            r'regex\("(\^tt_.*?\$)", var', "".join(map(Path.read_text, root_files(root)))
+        )
+    }
+    assert len(patterns) == 1
+    for key in printed:
+        assert re.fullmatch(patterns.copy().pop(), key)
+        body, _, check = key.rpartition("_")
+        assert int(check, 16) == zlib.crc32(body.encode())
+        made_at = ULID.from_str(key.split("_")[1]).datetime
+        assert abs((datetime.now(UTC) - made_at).total_seconds()) < 60
+    assert printed[0] < printed[1]
 
 
 def test_the_placeholder_is_the_same_each_time(tmp_path: Path) -> None:

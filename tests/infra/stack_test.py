@@ -216,10 +216,17 @@ def test_secrets_are_injected_and_are_in_no_state(stack: Stack) -> None:
         **injected(stack.aws, containers["grafana"]),
     }
     assert set(SECRETS.values()) <= set(values.values())
+    assert values["BOOTSTRAP_KEY"] == SECRETS["bootstrap_key"]
     state = stack.roots[""].state()
     for secret in SECRETS.values():
         assert secret not in state
         assert secret not in json.dumps(containers, default=str)
+
+
+def test_nobody_is_believed_about_addresses(stack: Stack) -> None:
+    """Without a load balancer, whoever says for whom a request was forwarded is a caller."""
+    api = task_definition(stack.aws, "task-tracker-task")["containers"]["api"]
+    assert {"name": "TRUSTED_HOPS", "value": "0"} in api["environment"]
 
 
 def test_grafana_gets_what_its_provisioning_asks_for(stack: Stack) -> None:
@@ -423,7 +430,12 @@ def test_a_lock_says_who_holds_it(stack: Stack) -> None:
 
 
 def preview_variables(package: Path) -> list[str]:
-    return [f"-var=region={REGION}", "-var=pull_request=42", f"-var=package={package}"]
+    return [
+        f"-var=region={REGION}",
+        "-var=pull_request=42",
+        f"-var=package={package}",
+        f"-var=bootstrap_key={SECRETS['bootstrap_key']}",
+    ]
 
 
 def test_a_preview_comes_and_goes(stack: Stack, tmp_path: Path) -> None:
@@ -437,7 +449,10 @@ def test_a_preview_comes_and_goes(stack: Stack, tmp_path: Path) -> None:
     functions = stack.aws.client("lambda")
     function = functions.get_function(FunctionName="task-tracker-preview-42")["Configuration"]
     address = functions.get_function_url_config(FunctionName="task-tracker-preview-42")
-    assert function["Environment"]["Variables"]["TABLE_NAME"] == "task-tracker-preview-42"
+    environment = function["Environment"]["Variables"]
+    assert environment["TABLE_NAME"] == "task-tracker-preview-42"
+    assert environment["BOOTSTRAP_KEY"] == SECRETS["bootstrap_key"]
+    assert environment["AUTH"] == "on"
     assert function["Architectures"] == ["arm64"]
     assert address["AuthType"] == "AWS_IAM"
     assert described(stack.aws, "task-tracker-preview-42") == described(stack.aws, TABLE)
@@ -450,7 +465,7 @@ def test_a_preview_comes_and_goes(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_a_public_preview_asks_for_keys(stack: Stack, tmp_path: Path) -> None:
-    """Its address needs no signature, so the app is told to ask; the other one stays signed."""
+    """Its address needs no signature, and the app asks as ever; the other one stays signed."""
     package = tmp_path / "preview.zip"
     subprocess.run([sys.executable, PLACEHOLDER, package], check=True)
     preview = stack.roots["preview"]

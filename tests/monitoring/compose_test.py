@@ -1,6 +1,7 @@
 """The containers of compose.yaml: pinned, closed, and started as everywhere else."""
 
 import re
+import runpy
 from typing import Any
 
 import yaml
@@ -45,6 +46,16 @@ def test_prometheus_stores_as_it_does_in_the_task() -> None:
     start = (ROOT / "monitoring/prometheus/start.sh").read_text()
     storage = {flag for flag in FLAG.findall(start) if "storage" in flag}
     assert storage == {flag for flag in SERVICES["prometheus"]["command"] if "storage" in flag}
+
+
+def test_the_api_asks_for_keys_and_a_known_one_makes_them() -> None:
+    """One command starts it all: the default is a whole key, and nobody takes it for a secret."""
+    environment = SERVICES["api"]["environment"]
+    assert "AUTH" not in environment
+    default = re.fullmatch(r"\$\{BOOTSTRAP_KEY:-(.+)\}", environment["BOOTSTRAP_KEY"])
+    assert default
+    key = runpy.run_path(str(ROOT / "terraform/scripts/new_key.py"))["key"]
+    assert default[1] == key("0" * 26, "0" * 64)
 
 
 def test_grafana_has_no_password_that_everybody_knows() -> None:

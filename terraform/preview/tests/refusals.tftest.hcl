@@ -13,6 +13,18 @@ variables {
   region       = "eu-central-1"
   pull_request = 42
   package      = "main.tf"
+
+  bootstrap_key = "tt_00000000000000000000000000_0000000000000000000000000000000000000000000000000000000000000000_b330d6a1"
+}
+
+run "refuses_a_bootstrap_key_that_is_none" {
+  command = plan
+
+  variables {
+    bootstrap_key = "tt_secret"
+  }
+
+  expect_failures = [var.bootstrap_key]
 }
 
 run "refuses_a_number_that_is_none" {
