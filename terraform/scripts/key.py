@@ -16,11 +16,8 @@ def main() -> None:
     url = os.environ.get("URL") or "http://127.0.0.1:8000"
     made = _post(f"{url.rstrip('/')}/v1/keys", _wanted())
     print(made["key"])
-    print(
-        f"Of the workspace {made['workspace']}, for {', '.join(made['scopes'])}. It is not shown again:\n"
-        f"  curl -H 'Authorization: Bearer {made['key'][:8]}...' {url}/v1/tasks",
-        file=sys.stderr,
-    )
+    scopes = " and ".join(made["scopes"])
+    print(f"A key of {made['workspace']} for {scopes}; it is not shown again.", file=sys.stderr)
 
 
 def _wanted() -> dict[str, Any]:

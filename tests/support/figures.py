@@ -26,6 +26,7 @@ PROMISES = {
     "histories": "Each task is linearizable to concurrent clients while the store fails.",
     "known_bad_histories": "The history checker rejects histories that are known to be bad.",
     "cursor_forgeries": "No forged or foreign cursor opens a list.",
+    "foreign_reaches": "No id, tag, key or cursor of one workspace tells another anything.",
     "model_steps": "The API does what a dictionary would, step by step.",
     "defences": "The tests notice each defence that is taken away.",
     "mutants": "The tests notice a fault wherever it is put into the code of a write.",

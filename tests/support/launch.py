@@ -67,6 +67,7 @@ def _kept(path: Path, fresh: str) -> str:
 def _greet(settings: Settings, store: str) -> None:
     url = f"http://{settings.host}:{settings.port}"
     ready = _is_ready(f"{url}/readyz")
+    bearer = "" if settings.auth == "off" else "-H 'Authorization: Bearer tt_...' "
     print(
         f"""
   Task Tracker   {url}
@@ -75,7 +76,8 @@ def _greet(settings: Settings, store: str) -> None:
   store          {store}{"" if ready else " - not ready: see /readyz"}
   keys           {KEYS[settings.auth]}
 
-  curl -s {url}/v1/tasks {"" if settings.auth == "off" else "-H 'Authorization: Bearer tt_...' "}-H 'Content-Type: application/json' -d '{{"title": "Write it down"}}'
+  curl -s {url}/v1/tasks {bearer}-H 'Content-Type: application/json' \\
+    -d '{{"title": "Write it down"}}'
 """,
         flush=True,
     )

@@ -16,7 +16,13 @@ START_SECONDS = 10
 def serving(app: FastAPI, **options: Any) -> Iterator[str]:
     """Serve an app on a free port, and give its address."""
     config = uvicorn.Config(
-        app, port=0, log_config=None, access_log=False, proxy_headers=False, **options
+        app,
+        port=0,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        **options,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

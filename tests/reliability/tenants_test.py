@@ -1,0 +1,165 @@
+"""Two workspaces in one table, each with its keys: neither learns anything of the other.
+
+Each step is one tenant's, at its own tasks or at the other's. What it hears of the other's is
+compared, byte for byte and call for call, with what it hears of a task that nobody has.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any, ClassVar, NamedTuple
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from tests.support.builders import MERGE_PATCH, Client
+from tests.support.doors import Door, door
+from tests.support.figures import Figures, rounds
+
+KEPT = 2
+NOBODYS = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+TENANTS = st.sampled_from([0, 1])
+KEYS = st.sampled_from(["k1", "k2"])
+TITLES = st.sampled_from(["x", "y"])
+ATTEMPTS = st.sampled_from(["read", "read again", "change", "change once", "delete"])
+
+
+class Attempt(NamedTuple):
+    """A request at somebody's task, with everything that is known of it."""
+
+    kind: str
+    task_id: str
+    etag: str
+
+    def send(self, client: Client) -> httpx.Response:
+        path = f"/v1/tasks/{self.task_id}"
+        same = {"X-Request-Id": "same", "Content-Type": MERGE_PATCH}
+        match = {**same, "If-Match": self.etag}
+        match self.kind:
+            case "read":
+                return client.get(path, headers=same)
+            case "read again":
+                return client.get(path, headers={**same, "If-None-Match": self.etag})
+            case "change":
+                return client.patch(path, headers=match, json={"title": "stolen"})
+            case "change once":
+                once = {**match, "Idempotency-Key": "k1"}
+                return client.patch(path, headers=once, json={"title": "stolen"})
+            case _:
+                return client.delete(path, headers=match)
+
+
+class Tenants(RuleBasedStateMachine):
+    """Two tenants, and what each of them should see."""
+
+    served: ClassVar[Door]
+    numbers: ClassVar[Iterator[int]] = itertools.count()
+    reached: ClassVar[int]
+
+    def __init__(self) -> None:
+        super().__init__()
+        run = next(self.numbers)
+        self.clients = [self.served.tenant(f"t{run}-{name}") for name in "ab"]
+        self.tasks: list[dict[str, dict[str, Any]]] = [{}, {}]
+        self.once: list[dict[str, dict[str, Any]]] = [{}, {}]
+        self.cursors: list[list[str]] = [[], []]
+        # Each has something to reach for, from the first step to the last.
+        for who in (0, 1):
+            for _ in range(KEPT):
+                self.create(who, "x")
+            self.page(who)
+
+    @rule(who=TENANTS, title=TITLES)
+    def create(self, who: int, title: str) -> None:
+        task = self.clients[who].create(title)
+        self.tasks[who][task["id"]] = task
+
+    @rule(who=TENANTS, key=KEYS)
+    def create_once(self, who: int, key: str) -> None:
+        """A key that the other has used is a new one; one's own is replayed."""
+        response = self.clients[who].create_once(key, "once")
+        replayed = "Idempotent-Replayed" in response.headers
+        assert replayed == (key in self.once[who])
+        task = self.once[who].setdefault(key, response.json())
+        assert response.json() == task
+        if not replayed:
+            self.tasks[who][task["id"]] = task
+
+    @rule(who=TENANTS, kind=ATTEMPTS, data=st.data())
+    def reach_over(self, who: int, kind: str, data: st.DataObject) -> None:
+        """The other's task, its id and its tag known, is nobody's."""
+        theirs = self.tasks[1 - who]
+        task = data.draw(st.sampled_from(list(theirs.values())))
+        attempts = [Attempt(kind, each, task["etag"]) for each in (task["id"], NOBODYS)]
+        (foreign, work), (nobodys, no_work) = [self._worked(who, each) for each in attempts]
+        assert foreign.status_code == 404
+        assert foreign.content == nobodys.content
+        assert _headers(foreign) == _headers(nobodys)
+        assert work == no_work
+        Tenants.reached += 1
+
+    @rule(who=TENANTS)
+    def page(self, who: int) -> None:
+        self.cursors[who].append(self.clients[who].page(limit=1)["next_cursor"])
+
+    @rule(who=TENANTS, data=st.data())
+    def follow_their_cursor(self, who: int, data: st.DataObject) -> None:
+        """It is as good as one that nobody has made."""
+        cursor = data.draw(st.sampled_from(self.cursors[1 - who]))
+        same = {"X-Request-Id": "same"}
+        foreign, forged = (
+            self.clients[who].get("/v1/tasks", params={"limit": 1, "cursor": each}, headers=same)
+            for each in (cursor, "forged")
+        )
+        assert (foreign.status_code, foreign.content) == (400, forged.content)
+        Tenants.reached += 1
+
+    @rule(who=TENANTS, data=st.data())
+    def delete(self, who: int, data: st.DataObject) -> None:
+        if len(self.tasks[who]) <= KEPT:
+            return
+        task_id = data.draw(st.sampled_from(list(self.tasks[who])))
+        path = f"/v1/tasks/{task_id}"
+        assert self.clients[who].delete(path, headers={"If-Match": "*"}).status_code == 204
+        del self.tasks[who][task_id]
+
+    @invariant()
+    def each_sees_its_own(self) -> None:
+        for client, tasks in zip(self.clients, self.tasks, strict=True):
+            assert {task["id"]: task for task in client.page(limit=100)["items"]} == tasks
+
+    def _worked(self, who: int, attempt: Attempt) -> tuple[httpx.Response, dict[str, float]]:
+        """Send an attempt, and tell what it made the service ask of the table."""
+        before = self._calls()
+        answer = attempt.send(self.clients[who])
+        return answer, {name: count - before.get(name, 0) for name, count in self._calls().items()}
+
+    def _calls(self) -> dict[str, float]:
+        page = self.served.client.get("/metrics").text
+        found = re.findall(r"^(dynamodb_(?:calls|consumed)\S+) (\S+)$", page, re.MULTILINE)
+        return {name: float(count) for name, count in found}
+
+
+def _headers(answer: httpx.Response) -> dict[str, str]:
+    """Give what a caller can see, but for the time and what is left of its own rate."""
+    changing = {"date", "ratelimit-remaining", "ratelimit-reset"}
+    return {name: value for name, value in answer.headers.items() if name not in changing}
+
+
+@pytest.mark.parametrize("table", range(rounds(1, 10)))
+def test_two_tenants_learn_nothing_of_each_other(table: int, moto: str, figures: Figures) -> None:
+    """Whatever they do in whatever order, the other's tasks are as if they were nobody's."""
+    Tenants.reached = 0
+    effort = settings(
+        max_examples=15,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    with door(moto, rate_limit=10**6) as Tenants.served:
+        run_state_machine_as_test(Tenants, settings=effort)
+    assert Tenants.reached
+    figures.count("foreign_reaches", tried=Tenants.reached, failed=0)
