@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AUDIT := build/audit-venv
 AUDIT_READY := $(AUDIT)/.ready
+CHECKOV := build/checkov-venv
+CHECKOV_READY := $(CHECKOV)/.ready
 BENCH := build/bench-venv
 BENCH_READY := $(BENCH)/.ready
 MUTANTS := build/mutants-venv
@@ -19,7 +21,7 @@ MUTANTS_READY := $(MUTANTS)/.ready
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command "make lock"
 
-.PHONY: help run stack reset key bootstrap-key test stack-test infra-test pictures dashboards lint format fuzz soak mutants bench lock upgrade
+.PHONY: help run stack reset key bootstrap-key test stack-test infra-test audit audit-test pictures dashboards lint format fuzz soak mutants bench lock upgrade
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,8 +48,16 @@ test: $(READY)  ## Run every test, with coverage and the time it took
 stack-test: $(READY)  ## Try rules, dashboards and alerts on a live Prometheus, under real traffic
 	@$(BIN)/python -m pytest tests/stack --no-cov -q $(ARGS)
 
-infra-test: $(READY) $(AUDIT_READY)  ## Apply, change and destroy the infrastructure on an emulated AWS (needs Terraform)
-	@CHECKOV=$(AUDIT)/bin/checkov $(BIN)/python -m pytest tests/infra --no-cov -q $(ARGS)
+infra-test: $(READY) $(CHECKOV_READY)  ## Apply, change and destroy the infrastructure on an emulated AWS (needs Terraform)
+	@CHECKOV=$(CHECKOV)/bin/checkov $(BIN)/python -m pytest tests/infra --no-cov -q $(ARGS)
+
+audit: $(READY) $(AUDIT_READY) $(CHECKOV_READY)  ## Look for what is known against what ships, and write its bill
+	$(BIN)/zizmor --offline --quiet .github
+	@CHECKOV=$(CHECKOV)/bin/checkov $(BIN)/python -m pytest tests/infra/terraform_test.py --no-cov -q -k checkov
+	@$(BIN)/python -m tests.audit
+
+audit-test: $(READY) $(AUDIT_READY)  ## Try the audit on packages with and without something known
+	@$(BIN)/python -m pytest tests/audit --no-cov -q $(ARGS)
 
 pictures: $(BENCH_READY)  ## Draw the dashboards from what the last stack-test saw
 	@$(BENCH)/bin/python -m tests.stack.pictures
@@ -85,15 +95,21 @@ lock: $(READY)  ## Write all requirement files anew from pyproject.toml
 	$(UV_COMPILE) --group dev -c requirements.txt -o tests/requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group mutants -c requirements.txt -c tests/requirements.txt \
 		-o tests/mutants/requirements.txt $(UPGRADE)
-	$(UV_COMPILE) --group audit -o tests/infra/requirements.txt $(UPGRADE)
+	$(UV_COMPILE) --group audit -o tests/audit/requirements.txt $(UPGRADE)
+	$(UV_COMPILE) --group infra -o tests/infra/requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group bench -o tests/bench/requirements.txt $(UPGRADE)
 
 upgrade:  ## Lock the newest releases
 	$(MAKE) lock UPGRADE=--upgrade
 
-$(AUDIT_READY): tests/infra/requirements.txt
+$(AUDIT_READY): tests/audit/requirements.txt
 	@$(PYTHON) -m venv --clear $(AUDIT)
 	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(CHECKOV_READY): tests/infra/requirements.txt
+	@$(PYTHON) -m venv --clear $(CHECKOV)
+	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 $(BENCH_READY): tests/bench/requirements.txt
