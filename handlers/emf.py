@@ -35,8 +35,9 @@ class Exporter:
 
     def __init__(self, registry: CollectorRegistry, function: str) -> None:
         self._function = function
+        self.registry = registry
         collectors = registry._collector_to_names  # noqa: SLF001 - the registry lists them nowhere else
-        self._families = [Family(each) for each in collectors if not isinstance(each, LEFT_OUT)]
+        self.families = [Family(each) for each in collectors if not isinstance(each, LEFT_OUT)]
 
     def flush(self) -> None:
         sys.stdout.writelines(f"{json.dumps(document)}\n" for document in self.documents())
@@ -45,7 +46,7 @@ class Exporter:
     def documents(self) -> Iterator[dict[str, Any]]:
         """Give a document for each set of labels: all of its metrics have the same dimensions."""
         changed: dict[Labels, dict[Family, list[float]]] = {}
-        for family in self._families:
+        for family in self.families:
             for labels, values in family.changes():
                 changed.setdefault(labels, {})[family] = values
         for labels, metrics in changed.items():

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from mangum.handlers import ALB, APIGateway, HTTPGateway
-from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, LambdaHandler, Response, Scope
+from mangum.types import LambdaConfig, LambdaEvent, LambdaHandler, Response, Scope
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -79,7 +79,7 @@ class Balancer(ALB):
         )
 
 
-def read(event: LambdaEvent, context: LambdaContext, config: LambdaConfig) -> LambdaHandler:
+def read(event: LambdaEvent, context: Any, config: LambdaConfig) -> LambdaHandler:
     """Find the reader of an event, and let it read.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
-from mangum.types import ASGI, LambdaContext, LambdaEvent, LambdaHandler
+from mangum.types import ASGI, LambdaEvent, LambdaHandler
 from starlette.types import Message, Receive, Scope, Send
 
 from api import errors
@@ -47,20 +47,20 @@ class Function(Mangum):
         self.repository = app.state.repository
         self._start(settings)
 
-    def infer(self, event: LambdaEvent, context: LambdaContext) -> LambdaHandler:
+    def infer(self, event: LambdaEvent, context: Any) -> LambdaHandler:
         try:
             return events.read(event, context, self.config)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise UnreadableEventError from error
 
-    def __call__(self, event: Any, context: LambdaContext) -> dict[str, Any]:
+    def __call__(self, event: Any, context: Any) -> dict[str, Any]:
         """Answer an event, whatever it is; the app's own failures are answers, too."""
         try:
             return self._answer(event, context)
         finally:
             self.exporter.flush()
 
-    def _answer(self, event: Any, context: LambdaContext) -> dict[str, Any]:
+    def _answer(self, event: Any, context: Any) -> dict[str, Any]:
         if isinstance(event, dict) and event.get("source") == SCHEDULER:
             return {"warm": True}
         asyncio.set_event_loop(self.loop)
@@ -96,7 +96,7 @@ def _with_bodiless_heads(app: ASGI) -> ASGI:
     return answer
 
 
-def _refusal(context: LambdaContext) -> dict[str, Any]:
+def _refusal(context: Any) -> dict[str, Any]:
     """Answer like the app: an error would make Lambda try the same event again."""
     problem = {
         "type": "about:blank",
