@@ -21,7 +21,7 @@ MUTANTS_READY := $(MUTANTS)/.ready
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command "make lock"
 
-.PHONY: help run stack reset key bootstrap-key test stack-test infra-test audit audit-test pictures dashboards lint format fuzz soak mutants bench lock upgrade
+.PHONY: help run stack reset key bootstrap-key test stack-test infra-test audit audit-test pictures dashboards lint format fuzz smoke soak mutants bench lock upgrade
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,9 @@ format: $(READY)  ## Put the code into shape
 
 fuzz: $(READY)  ## Fuzz the running API for longer (FUZZ_EXAMPLES an operation)
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(BIN)/python -m pytest tests/api/fuzz_test.py --no-cov $(ARGS)
+
+smoke: $(READY)  ## Walk the API at URL from end to end (KEY opens it), and leave nothing behind
+	@$(BIN)/python terraform/scripts/smoke.py
 
 soak: $(READY)  ## Try the promises for much longer (50 minutes at most), and write down the figures
 	@SOAK=1 $(BIN)/python -m pytest tests/reliability --no-cov -q $(ARGS)

@@ -12,7 +12,13 @@ from api import keys
 class Settings(BaseSettings):
     """The service's configuration, read once and never changed."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        # A secret that is too short is still one.
+        hide_input_in_errors=True,
+    )
 
     cursor_secret: SecretStr = Field(
         min_length=32,

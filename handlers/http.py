@@ -1,11 +1,10 @@
-"""The same app as a Lambda: made once for each container, then called with one event at a time."""
+"""What Lambda calls: `handlers.http.handler`. Here the import is the start, once a container."""
 
-from mangum import Mangum
-
-from api.main import create_app
+from api import logs
 from api.settings import Settings
-from api.wire import BotocoreWire
+from handlers.function import Function
 
-settings = Settings()
-# Mangum would start and stop the app with every event.
-handler = Mangum(create_app(settings, wire=BotocoreWire(settings), scraped=False), lifespan="off")
+# Callers of a function are never on its own machine: as on any open address, AUTH=off is refused.
+settings = Settings(host="::")
+logs.configure(settings)
+handler = Function(settings)
