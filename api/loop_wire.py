@@ -80,7 +80,7 @@ class LoopWire:
             self._url,
             connections=CONNECTIONS,
             connect_seconds=attempts.CONNECT_SECONDS,
-            # Reading the authorities takes 20 ms, which a local endpoint need not wait for.
+            # The authorities take a while to read, and a local endpoint needs none.
             tls=_tls() if self._url.startswith("https:") else None,
         )
         self._signer = Signer(self._http.host, settings.aws_region)

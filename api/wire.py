@@ -96,8 +96,8 @@ class BotocoreWire:
 def endpoint_url(settings: Settings) -> str:
     """Say where DynamoDB answers.
 
-    Botocore's resolver knows, and costs as much as a third of a cold start: it is asked only where
-    the answer is not the usual one.
+    Botocore's resolver knows, and is one of the longest parts of a cold start: it is asked only
+    where the answer is not the usual one.
     """
     if settings.dynamodb_endpoint:
         return str(settings.dynamodb_endpoint)
