@@ -21,7 +21,7 @@ MUTANTS_READY := $(MUTANTS)/.ready
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command "make lock"
 
-.PHONY: help run stack reset key bootstrap-key test stack-test infra-test audit audit-test pictures dashboards lint format fuzz smoke soak mutants bench lock upgrade
+.PHONY: help run stack reset key bootstrap-key test stack-test infra-test audit audit-test pictures dashboards lint format fuzz smoke soak mutants bench package lock upgrade
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -93,6 +93,9 @@ mutants: $(MUTANTS_READY)  ## Put faults into the code one at a time, and print 
 bench: $(BENCH_READY)  ## Measure this app beside its peers (20 minutes at most; needs wrk)
 	@$(BENCH)/bin/python -m tests.bench.bench $(ARGS)
 
+package: $(READY)  ## Make what Lambda runs, build/lambda-arm64.zip and -x86_64.zip (ARCH names one)
+	@$(BIN)/python terraform/scripts/package.py $(or $(ARCH),arm64 x86_64)
+
 lock: $(READY)  ## Write all requirement files anew from pyproject.toml
 	$(UV_COMPILE) pyproject.toml -o requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group dev -c requirements.txt -o tests/requirements.txt $(UPGRADE)
@@ -100,6 +103,7 @@ lock: $(READY)  ## Write all requirement files anew from pyproject.toml
 		-o tests/mutants/requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group audit -o tests/audit/requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group infra -o tests/infra/requirements.txt $(UPGRADE)
+	$(UV_COMPILE) --group package -c requirements.txt -o handlers/requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group bench -o tests/bench/requirements.txt $(UPGRADE)
 
 upgrade:  ## Lock the newest releases

@@ -7,6 +7,7 @@ the connection too.
 
 import asyncio
 import ssl
+import time
 from collections import deque
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -15,6 +16,9 @@ import httptools
 
 # DynamoDB keeps idle connections longer; what is between here and there may not.
 IDLE_SECONDS = 30
+# After this the loop is given a turn before a connection is used again: where a process is frozen
+# between requests, as on Lambda, it has not heard yet that the other end has closed.
+QUIET_SECONDS = 1
 
 
 class Answer(NamedTuple):
@@ -37,7 +41,7 @@ class Client:
     """Sends requests to one origin, each over a connection of its own while it lasts."""
 
     def __init__(
-        self, url: str, *, connections: int, connect_seconds: float, tls: ssl.SSLContext
+        self, url: str, *, connections: int, connect_seconds: float, tls: ssl.SSLContext | None
     ) -> None:
         parts = urlsplit(url)
         self.host = parts.netloc
@@ -61,7 +65,7 @@ class Client:
         ends = loop.time() + seconds
         await self._take_place(seconds)
         try:
-            connection = self._reusable() or await self._connect(ends - loop.time())
+            connection = await self._reusable() or await self._connect(ends - loop.time())
             try:
                 return await connection.exchange(request, ends - loop.time())
             finally:
@@ -98,12 +102,15 @@ class Client:
                 return
         self._free += 1
 
-    def _reusable(self) -> "_Connection | None":
+    async def _reusable(self) -> "_Connection | None":
+        # The loop's own clock stands still in a process that is frozen.
+        now = time.time()
+        if self._idle and now - self._idle[-1].used_at > QUIET_SECONDS:
+            await asyncio.sleep(0)
         # The last one used first: the others grow old and are closed.
-        oldest = asyncio.get_running_loop().time() - IDLE_SECONDS
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable and connection.used_at > oldest:
+            if connection.usable and connection.used_at > now - IDLE_SECONDS:
                 return connection
             connection.close()
         return None
@@ -121,7 +128,7 @@ class Client:
 
     def _keep(self, connection: "_Connection") -> None:
         if connection.usable:
-            connection.used_at = asyncio.get_running_loop().time()
+            connection.used_at = time.time()
             self._idle.append(connection)
         else:
             connection.close()
@@ -172,6 +179,10 @@ class _Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._break(BrokenError(f"not HTTP: {error}"))
+
+    def eof_received(self) -> None:
+        # Before the loop has closed it: that takes another turn.
+        self._open = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._break(BrokenError(f"closed before a whole answer: {exc}"))

@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 from botocore.exceptions import (
@@ -73,14 +74,14 @@ class LoopWire:
     """
 
     def __init__(self, settings: Settings) -> None:
-        session = wire.session(settings)
-        self._url: str = wire.client(session, settings).meta.endpoint_url
-        self._credentials = Credentials(session)
+        self._url = wire.endpoint_url(settings)
+        self._credentials = Credentials(partial(wire.credentials, settings))
         self._http = http1.Client(
             self._url,
             connections=CONNECTIONS,
             connect_seconds=attempts.CONNECT_SECONDS,
-            tls=ssl.create_default_context(cafile=get_cert_path(verify=True)),
+            # The authorities take a while to read, and a local endpoint needs none.
+            tls=_tls() if self._url.startswith("https:") else None,
         )
         self._signer = Signer(self._http.host, settings.aws_region)
         self._budget = RetryQuota()
@@ -141,6 +142,10 @@ class LoopWire:
             raise ConnectionClosedError(endpoint_url=self._url) from error
         except TimeoutError as error:
             raise ReadTimeoutError(endpoint_url=self._url) from error
+
+
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=get_cert_path(verify=True))
 
 
 def _read(answer: http1.Answer, operation: str) -> dict[str, Any]:

@@ -4,11 +4,11 @@ import asyncio
 import hashlib
 import hmac
 import time
+from collections.abc import Callable
 from typing import Any
 
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import CredentialRetrievalError, NoCredentialsError
-from botocore.session import Session
 
 CONTENT_TYPE = "application/x-amz-json-1.0"
 NAMES = "content-type;host;x-amz-date;x-amz-target"
@@ -19,10 +19,10 @@ EXPIRED_SECONDS = 60
 
 
 class Credentials:
-    """Botocore's credential chain, asked in a thread so that the event loop goes on."""
+    """Botocore's credentials, looked for in a thread so that the event loop goes on."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, find: Callable[[], Any]) -> None:
+        self._find = find
         self._source: Any = None
         self._frozen: ReadOnlyCredentials | None = None
         self._renewal: Any = None
@@ -66,7 +66,7 @@ class Credentials:
         return self._frozen
 
     def _ask_chain(self) -> ReadOnlyCredentials:
-        self._source = self._source or self._session.get_credentials()
+        self._source = self._source or self._find()
         if self._source is None:
             raise NoCredentialsError
         frozen: ReadOnlyCredentials = self._source.get_frozen_credentials()

@@ -1,11 +1,15 @@
 """How a PynamoDB call reaches DynamoDB, whichever way: botocore here, the event loop next door."""
 
+import os
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import botocore.session
 from botocore.config import Config
+from botocore.credentials import Credentials, EnvProvider
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 from botocore.parsers import ResponseParserError
 from botocore.retries.quota import RetryQuota
@@ -19,6 +23,17 @@ from api.settings import Settings
 DYNAMODB_JSON = "application/x-amz-json-1."
 # The calls that say what they consumed, if asked.
 ITEM_OPERATIONS = frozenset({"GetItem", "PutItem", "UpdateItem", "Query", "TransactWriteItems"})
+
+# The regions whose endpoints are all named alike.
+PLAIN_REGION = re.compile(r"(us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d+", re.ASCII)
+# What botocore would look at to find another endpoint.
+SPECIAL = (
+    "AWS_CONFIG_FILE",
+    "AWS_DATA_PATH",
+    "AWS_ENDPOINT_URL",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_USE_",
+)
 
 T = TypeVar("T")
 
@@ -76,6 +91,34 @@ class BotocoreWire:
             # Somebody's page: botocore makes an empty answer of it, which would say "no such item".
             raise ConnectionClosedError(endpoint_url=url)
         return answer
+
+
+def endpoint_url(settings: Settings) -> str:
+    """Say where DynamoDB answers.
+
+    Botocore's resolver knows, and is one of the longest parts of a cold start: it is asked only
+    where the answer is not the usual one.
+    """
+    if settings.dynamodb_endpoint:
+        return str(settings.dynamodb_endpoint)
+    if PLAIN_REGION.fullmatch(settings.aws_region) and not _is_configured():
+        return f"https://dynamodb.{settings.aws_region}.amazonaws.com"
+    url: str = client(session(settings), settings).meta.endpoint_url
+    return url
+
+
+def _is_configured() -> bool:
+    # A container's user may have no home, of which pathlib would make an error.
+    home = os.path.expanduser("~/.aws")  # noqa: PTH111
+    return Path(home).exists() or any(name.startswith(SPECIAL) for name in os.environ)
+
+
+def credentials(settings: Settings) -> Any:
+    """Find credentials as botocore does, without a session where the environment holds them."""
+    if settings.dynamodb_endpoint:
+        # It asks for credentials and looks at none.
+        return Credentials("local", "local")
+    return EnvProvider().load() or session(settings).get_credentials()
 
 
 def session(settings: Settings) -> botocore.session.Session:

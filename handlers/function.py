@@ -1,7 +1,6 @@
 """A Lambda function: an event in, an answer out, and what it measured on standard output."""
 
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -16,7 +15,6 @@ from starlette.types import Message, Receive, Scope, Send
 from api import errors
 from api.main import create_app
 from api.settings import Settings
-from api.wire import BotocoreWire
 from handlers import emf, events
 
 # Who calls on a schedule, which is how a function is kept warm.
@@ -36,7 +34,7 @@ class Function(Mangum):
         # Mangum asks for the current loop, which newer Pythons do not make unasked.
         self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
-        app = create_app(settings, wire=BotocoreWire(settings), scraped=False)
+        app = create_app(settings, scraped=False)
         types = [*DEFAULT_TEXT_MIME_TYPES, errors.MEDIA_TYPE]
         # With a lifespan Mangum would start and stop the app around every event.
         super().__init__(_with_bodiless_heads(app), "off", text_mime_types=types)
@@ -73,15 +71,13 @@ class Function(Mangum):
             return _refusal(context)
 
     def _start(self, settings: Settings) -> None:
-        """Do what is useful here of what a server does at start-up.
+        """Make a local table, of all that a server does at start-up.
 
-        A collection before the freeze would cost more than it saves, and series that begin at 0
-        say nothing in CloudWatch.
+        Series that begin at 0 say nothing in CloudWatch.
         """
         if settings.dynamodb_endpoint:
             with suppress(errors.StoreUnavailable):
                 self.loop.run_until_complete(self.repository.create_table())
-        gc.freeze()
 
 
 def _with_bodiless_heads(app: ASGI) -> ASGI:

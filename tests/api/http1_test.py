@@ -1,7 +1,10 @@
 """The HTTP client for DynamoDB, against servers that behave and servers that do not."""
 
 import asyncio
+import socket
+import socketserver
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -315,3 +318,31 @@ async def test_an_old_connection_is_not_trusted(monkeypatch: pytest.MonkeyPatch)
         await http.exchange(REQUEST, 1)
         http.close()
     assert peer.connections == 2
+
+
+def test_a_loop_that_stood_still_hears_first_of_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two events Lambda's loop does not run: what was closed meanwhile is not used."""
+    monkeypatch.setattr(http1, "QUIET_SECONDS", 0)
+    still, closed = threading.Event(), threading.Event()
+
+    class Once(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(len(REQUEST))
+            self.request.sendall(OK)
+            still.wait(5)
+            self.request.shutdown(socket.SHUT_RDWR)
+            closed.set()
+
+    with (
+        socketserver.ThreadingTCPServer(("127.0.0.1", 0), Once) as server,
+        asyncio.Runner() as runner,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        http = http1.Client(url, connections=1, connect_seconds=1, tls=None)
+        assert runner.run(http.exchange(REQUEST, 1)).status == 200
+        still.set()
+        assert closed.wait(5)
+        assert runner.run(http.exchange(REQUEST, 1)).status == 200
+        http.close()
+        server.shutdown()

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,6 +22,7 @@ from botocore.session import Session
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api import wire
 from api.loop_wire import LoopWire
 from api.settings import Settings
 from api.signing import CONTENT_TYPE, Credentials, Signer
@@ -131,7 +133,7 @@ async def _key(credentials: Credentials) -> str | None:
 async def test_fresh_credentials_are_asked_for_once() -> None:
     """However many requests want them at the same time, and never on the loop's own thread."""
     chain = Chain()
-    credentials = Credentials(chain)
+    credentials = Credentials(chain.get_credentials)
     assert await asyncio.gather(*(_key(credentials) for _ in range(20))) == ["key-1"] * 20
     assert (chain.asked, threading.main_thread().name in chain.threads) == (1, False)
 
@@ -140,7 +142,7 @@ async def test_fresh_credentials_are_asked_for_once() -> None:
 async def test_credentials_near_their_end_are_renewed_in_the_background() -> None:
     """Requests go on with the old ones, which still hold, until the new ones are there."""
     chain = Chain()
-    credentials = Credentials(chain)
+    credentials = Credentials(chain.get_credentials)
     await credentials.current(5)
     chain.minutes = 50
     chain.open.clear()
@@ -156,7 +158,7 @@ async def test_credentials_near_their_end_are_renewed_in_the_background() -> Non
 async def test_credentials_at_their_end_are_not_used() -> None:
     """A request waits for new ones rather than be refused."""
     chain = Chain()
-    credentials = Credentials(chain)
+    credentials = Credentials(chain.get_credentials)
     await credentials.current(5)
     chain.minutes = 60
     assert await asyncio.gather(*(_key(credentials) for _ in range(5))) == ["key-2"] * 5
@@ -167,7 +169,7 @@ async def test_the_loop_goes_on_while_the_chain_is_asked() -> None:
     """A metadata service that hangs stops nobody else."""
     chain = Chain()
     chain.open.clear()
-    asking = asyncio.create_task(_key(Credentials(chain)))
+    asking = asyncio.create_task(_key(Credentials(chain.get_credentials)))
     began = time.perf_counter()
     for _ in range(10):
         await asyncio.sleep(0)
@@ -182,7 +184,7 @@ async def test_who_stops_waiting_does_not_stop_the_renewal() -> None:
     """The others are waiting for it still."""
     chain = Chain()
     chain.open.clear()
-    credentials = Credentials(chain)
+    credentials = Credentials(chain.get_credentials)
     first, second = (asyncio.create_task(_key(credentials)) for _ in range(2))
     await asyncio.sleep(0.01)
     first.cancel()
@@ -196,7 +198,7 @@ async def test_a_chain_that_hangs_is_not_waited_for_for_ever() -> None:
     """The request's own time bounds it; what comes late serves the next."""
     chain = Chain()
     chain.open.clear()
-    credentials = Credentials(chain)
+    credentials = Credentials(chain.get_credentials)
     with pytest.raises(CredentialRetrievalError):
         await credentials.current(0.05)
     chain.open.set()
@@ -215,10 +217,15 @@ async def test_no_credentials_is_an_error_and_asked_again_next_time() -> None:
             self.asked += 1
             return None if self.asked == 1 else BotocoreCredentials("late", "secret")
 
-    credentials = Credentials(Empty())
+    credentials = Credentials(Empty().get_credentials)
     with pytest.raises(NoCredentialsError):
         await credentials.current(5)
     assert await _key(credentials) == "late"
+
+
+def found() -> Credentials:
+    """Find credentials as the app does on AWS."""
+    return Credentials(partial(wire.credentials, Settings(cursor_secret=SECRET)))
 
 
 @pytest.fixture
@@ -237,7 +244,7 @@ async def test_credentials_come_from_the_environment(nobody: pytest.MonkeyPatch)
     """As on a developer's machine, and on Lambda."""
     nobody.setenv("AWS_ACCESS_KEY_ID", "from-environment")
     nobody.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    assert await _key(Credentials(botocore.session.get_session())) == "from-environment"
+    assert await _key(found()) == "from-environment"
 
 
 @pytest.mark.anyio
@@ -247,7 +254,7 @@ async def test_credentials_come_from_a_profile(nobody: pytest.MonkeyPatch, tmp_p
         "[ops]\naws_access_key_id = from-profile\naws_secret_access_key = secret\n"
     )
     nobody.setenv("AWS_PROFILE", "ops")
-    assert await _key(Credentials(botocore.session.get_session())) == "from-profile"
+    assert await _key(found()) == "from-profile"
 
 
 @pytest.mark.anyio
@@ -268,7 +275,7 @@ async def test_credentials_come_from_the_task_role(nobody: pytest.MonkeyPatch) -
 
     async with scripted(agent) as peer:
         nobody.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{peer.url}/role")
-        role = await Credentials(botocore.session.get_session()).current(5)
+        role = await found().current(5)
     assert (role.access_key, role.token) == ("from-role", "session")
 
 

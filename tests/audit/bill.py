@@ -7,7 +7,10 @@ from pathlib import Path
 from tests.audit.service import BIN
 
 # By the lock of what ships.
-BILLS = {"requirements.txt": "sbom.cdx.json"}
+BILLS = {
+    "requirements.txt": "sbom.cdx.json",
+    "handlers/requirements.txt": "sbom-lambda.cdx.json",
+}
 
 
 def write(root: Path) -> list[Path]:
