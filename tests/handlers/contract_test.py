@@ -36,6 +36,7 @@ MADE_ANEW = {
 LISTED: dict[tuple[str, str], str] = {
     **{(kind, "metrics"): "nobody scrapes a function" for kind in KINDS},
     ("balancer", "a header twice"): "without multi-value headers it sends the last value",
+    ("balancer", "a parameter twice"): "likewise",
 }
 
 

@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 from prometheus_client.registry import Collector
 
+from api.keys import Scope
 from api.metrics import CALL_SECONDS, REQUEST_SECONDS, Metrics
+from api.settings import Settings
 from handlers import emf
 from handlers.emf import Exporter
 from handlers.function import Function
 from tests.support import builders
 from tests.support.builders import Client
+from tests.support.doors import BOOTSTRAP, bearer
 from tests.support.faults import Fault, FaultProxy, times
 from tests.support.gateway import Context, Gateway, functioning
 
@@ -79,6 +82,10 @@ def _of_cloudwatch(series: Series, kind: str, read: dict[Series, list[float]]) -
     return values[-1] if kind == "gauge" else sum(values)
 
 
+def guarded(store: str) -> Settings:
+    return builders.settings(store, auth="on", bootstrap_key=BOOTSTRAP)
+
+
 @pytest.fixture
 def function(moto: str) -> Iterator[Function]:
     with functioning(builders.settings(moto)) as function:
@@ -92,6 +99,10 @@ def client(function: Function) -> Client:
 def _drive(function: Function) -> None:
     """Make requests of all sorts, so that all metrics of the catalogue move."""
     with client(function) as asking:
+        asking.get("/v1/tasks")
+        wanted = {"label": "x", "scopes": list(Scope)}
+        made = asking.post("/v1/keys", json=wanted, headers=bearer(BOOTSTRAP)).json()
+        asking.headers.update(bearer(made["key"]))
         task = asking.create(status="todo")
         task = asking.changed(task, status="in_progress")
         asking.changed(task, status="done")
@@ -109,7 +120,7 @@ def test_both_outputs_agree_series_by_series(moto: str, capfd: pytest.CaptureFix
     plan = times("PutItem", [Fault.THROTTLED, Fault.REFUSED])
     with (
         FaultProxy(moto, plan) as proxy,
-        functioning(builders.settings(proxy.url)) as function,
+        functioning(guarded(proxy.url)) as function,
     ):
         _drive(function)
         read = extract(capfd.readouterr().out.splitlines())

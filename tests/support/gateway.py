@@ -4,6 +4,7 @@ The shapes are those that AWS documents for each kind of caller. Events and answ
 JSON, as they do there.
 """
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable, Iterator
@@ -55,6 +56,8 @@ def functioning(settings: Settings) -> Iterator[Function]:
         yield function
     finally:
         function.repository.wire.close()
+        # A connection that was closed leaves in the loop's next turn.
+        function.loop.run_until_complete(asyncio.sleep(0))
         function.loop.close()
 
 
