@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import zipfile
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,12 +90,3 @@ def test_a_new_key_is_one_that_terraform_and_the_api_take() -> None:
         made_at = ULID.from_str(key.split("_")[1]).datetime
         assert abs((datetime.now(UTC) - made_at).total_seconds()) < 60
     assert printed[0] < printed[1]
-
-
-def test_the_placeholder_is_the_same_each_time(tmp_path: Path) -> None:
-    """Byte for byte, so that a second apply changes nothing."""
-    first, second = tmp_path / "first.zip", tmp_path / "in/second.zip"
-    for path in (first, second):
-        assert script("placeholder_package.py", str(path)).returncode == 0
-    assert first.read_bytes() == second.read_bytes()
-    assert zipfile.ZipFile(first).namelist() == ["handlers/http.py"]

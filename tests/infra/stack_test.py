@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +30,13 @@ from tests.infra.conftest import (
 from tests.infra.terraform import REGION, Failed
 from tests.launch_test import free_port
 from tests.support import builders
+from tests.support.packaging import make
 from tests.support.presence import need
 from tests.support.processes import ROOT
 from tests.support.server import serving
 from tests.support.stack import rule_groups
 
 TABLE = "task-tracker-tasks"
-PLACEHOLDER = ROOT / "terraform/scripts/placeholder_package.py"
 # Where AWS takes no resource, or ids are not known before what has them is made.
 ANYTHING = {"SignInToEcr", "WhatHasNoNameBefore", "ReadLists"}
 
@@ -440,8 +439,7 @@ def preview_variables(package: Path) -> list[str]:
 
 def test_a_preview_comes_and_goes(stack: Stack, tmp_path: Path) -> None:
     """Function, address, table and role of its own; after it there is nothing."""
-    package = tmp_path / "preview.zip"
-    subprocess.run([sys.executable, PLACEHOLDER, package], check=True)
+    package = make("arm64", tmp_path)
     preview = stack.roots["preview"]
     said = preview_variables(package)
     preview.apply(*said)
@@ -466,8 +464,7 @@ def test_a_preview_comes_and_goes(stack: Stack, tmp_path: Path) -> None:
 
 def test_a_public_preview_asks_for_keys(stack: Stack, tmp_path: Path) -> None:
     """Its address needs no signature, and the app asks as ever; the other one stays signed."""
-    package = tmp_path / "preview.zip"
-    subprocess.run([sys.executable, PLACEHOLDER, package], check=True)
+    package = make("arm64", tmp_path)
     preview = stack.roots["preview"]
     said = [*preview_variables(package), "-var=public=true"]
     preview.apply(*said)

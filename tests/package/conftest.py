@@ -1,31 +1,14 @@
 """The package as it is made, and as Lambda unpacks it."""
 
 import platform
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.support.packaging import MACHINES, make
 from tests.support.presence import absent
-from tests.support.processes import ROOT
-
-SCRIPT = ROOT / "terraform" / "scripts" / "package.py"
-MACHINES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64"}
-
-
-def make(machine: str, into: Path, **options: object) -> Path:
-    """Make a package in a directory."""
-    made = subprocess.run(
-        [sys.executable, SCRIPT, "--into", into, machine],
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,  # type: ignore[call-overload] # whatever subprocess takes
-    )
-    assert made.returncode == 0, made.stderr
-    return into / f"lambda-{machine}.zip"
 
 
 @pytest.fixture(scope="session")

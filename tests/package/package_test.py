@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.package.conftest import MACHINES, make
+from tests.support.packaging import MACHINES, make
 from tests.support.peer import Peer, scripted
 from tests.support.processes import ROOT
 
