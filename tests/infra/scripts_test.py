@@ -1,10 +1,8 @@
-"""The scripts beside Terraform: addresses, costs, and a package that says what it is."""
+"""The scripts beside Terraform: addresses and costs."""
 
 import os
 import subprocess
 import sys
-import zipfile
-from pathlib import Path
 
 from tests.infra.conftest import Stack
 from tests.infra.terraform import REGION
@@ -62,12 +60,3 @@ def test_the_address_of_a_running_task_is_printed(stack: Stack) -> None:
 def test_the_documented_costs_are_those_of_the_script() -> None:
     """No figure is written by hand."""
     assert script("cost.py").stdout in (ROOT / "docs/operations.md").read_text()
-
-
-def test_the_placeholder_is_the_same_each_time(tmp_path: Path) -> None:
-    """Byte for byte, so that a second apply changes nothing."""
-    first, second = tmp_path / "first.zip", tmp_path / "in/second.zip"
-    for path in (first, second):
-        assert script("placeholder_package.py", str(path)).returncode == 0
-    assert first.read_bytes() == second.read_bytes()
-    assert zipfile.ZipFile(first).namelist() == ["handlers/http.py"]
