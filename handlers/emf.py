@@ -69,8 +69,8 @@ class Exporter:
 class Family:
     """One metric of the catalogue with all of its series.
 
-    It reads their values from where the client keeps them: to collect all samples costs more than
-    a request of this app.
+    It reads their values from where the client keeps them: to collect all samples takes several
+    times as long.
     """
 
     def __init__(self, metric: Any) -> None:

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from api import errors
 from api.keys import Scope
 from api.main import create_app
+from api.models import VISIBLE
 from tests.support.builders import MERGE_PATCH, Client, settings
 from tests.support.doors import BOOTSTRAP, bearer
 
@@ -193,7 +194,7 @@ def test_limits_are_in_the_document(document: dict[str, Any]) -> None:
         "type": "string",
         "minLength": 1,
         "maxLength": 200,
-        "pattern": r"\S",
+        "pattern": VISIBLE,
         "title": "",
     }
     assert fields["labels"]["maxItems"] == 20

@@ -1,6 +1,5 @@
 """One contract: what is asked of a server and of a Lambda function has the same answer."""
 
-import importlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ from api.settings import Settings
 from tests.api.contract_test import FIXTURES, JSON, PROVOCATIONS, TASKS
 from tests.support import builders
 from tests.support.builders import Client
+from tests.support.doors import BOOTSTRAP
 from tests.support.faults import Fault, FaultProxy
 from tests.support.gateway import KINDS, Gateway, functioning
 from tests.support.server import serving
@@ -121,8 +121,7 @@ def _contended(moto: str, stack: ExitStack) -> Settings:
 
 
 def _guarded(moto: str, stack: ExitStack) -> Settings:
-    doors = importlib.import_module("tests.support.doors")
-    return builders.settings(moto, auth="on", bootstrap_key=doors.BOOTSTRAP, rate_limit=1)
+    return builders.settings(moto, auth="on", bootstrap_key=BOOTSTRAP, rate_limit=1)
 
 
 # What a fixture of the other contract test means for each side, with a table of its own.
