@@ -59,9 +59,11 @@ def osv() -> Iterator[Osv]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A project with one lock and nothing accepted."""
+    """A project whose locks pin one package each, with nothing accepted."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / "requirements.txt").write_text(PIN.format("mangum==0.22.0"))
+    (tmp_path / "handlers").mkdir()
+    for lock in bill.BILLS:
+        (tmp_path / lock).write_text(PIN.format("mangum==0.22.0"))
     (tmp_path / "tests/audit").mkdir(parents=True)
     accept(tmp_path)
     return tmp_path
@@ -90,7 +92,7 @@ def test_a_known_vulnerability_fails_the_audit(
     assert main(root, osv.url) == 1
     printed = capsys.readouterr().out
     assert "lambda/requirements-arm64.txt: pycrypto 2.6.1: CVE-2018-6594 " in printed
-    assert "OSV was asked about 2 packages in 2 locks: 1 to be mended." in printed
+    assert "OSV was asked about 3 packages in 3 locks: 1 to be mended." in printed
 
 
 def test_where_nothing_is_known_that_is_said(
@@ -98,7 +100,7 @@ def test_where_nothing_is_known_that_is_said(
 ) -> None:
     """With how many packages were asked about."""
     assert main(root, osv.url) == 0
-    assert "OSV was asked about 1 packages in 1 locks: 0 to be mended." in capsys.readouterr().out
+    assert "OSV was asked about 2 packages in 2 locks: 0 to be mended." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)], ids=["here", "ci"])
