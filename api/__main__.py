@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from api import logs
 from api.main import create_app
+from api.server import allow_descriptors, configuration
 from api.settings import Settings
 
 # Longer than a request may take, shorter than ECS waits before it kills (30 s).
@@ -14,16 +15,14 @@ GRACEFUL_STOP_SECONDS = 20
 
 
 def server(settings: Settings) -> uvicorn.Server:
-    """Set uvicorn up; proxy headers are off, so that nobody can claim another address."""
+    """Set the server up with its app, ready to run."""
+    app = create_app(settings)
+    allow_descriptors(app.state.limits)
     return uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
+        configuration(
+            app,
             host=settings.host,
             port=settings.port,
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
             timeout_graceful_shutdown=GRACEFUL_STOP_SECONDS,
         )
     )

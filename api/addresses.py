@@ -24,6 +24,14 @@ def client(scope: Scope, trusted_hops: int) -> str:
     return (peer and _address(peer[0])) or "unknown"
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether a peer is on this host; what is no address is not."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def network(address: str) -> str:
     """Name what one sender is likely to hold: an IPv4 address, or an IPv6 network."""
     if ":" not in address:

@@ -1,22 +1,10 @@
-"""One class for each failure, rendered in one place as problem+json (RFC 9457)."""
+"""One class for each failure; api/problem_json.py makes answers of them."""
 
 import re
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Any, ClassVar
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
-from starlette.types import Scope
-
-MEDIA_TYPE = "application/problem+json"
-# A hostile body can hold thousands of faults; its author needs a few.
-MOST_FAULTS = 20
-LONGEST_NAME = 100
-# Where FastAPI says that the header is missing: HTTP has a status of its own for that.
-IF_MATCH = ("header", "if-match")
 
 
 class Problem(HTTPException):
@@ -38,6 +26,14 @@ class Problem(HTTPException):
     @classmethod
     def type_uri(cls) -> str:
         return "urn:problem:" + re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+
+class MalformedRequest(Problem):
+    status = 400
+    title = "This is not HTTP"
+
+    def __init__(self) -> None:
+        super().__init__("What was sent cannot be read as an HTTP/1.1 request.")
 
 
 class OriginRefused(Problem):
@@ -119,6 +115,14 @@ class KeyNotFound(Problem):
         super().__init__("There is no key with this id.")
 
 
+class RequestTimeout(Problem):
+    status = 408
+    title = "The request did not arrive in time"
+
+    def __init__(self, part: str, seconds: float) -> None:
+        super().__init__(f"A request's {part} is awaited for {seconds:g} s. Nothing was done.")
+
+
 class IllegalMove(Problem):
     status = 409
     title = "The task's status does not allow this move"
@@ -188,6 +192,16 @@ class TagMissing(Problem):
         super().__init__("Send the task's ETag in If-Match, so that no change is lost.")
 
 
+class HeadTooLarge(Problem):
+    status = 431
+    title = "The head is too large"
+
+    def __init__(self, most_bytes: int, most_fields: int) -> None:
+        super().__init__(
+            f"Path, query and headers have {most_bytes} bytes and {most_fields} fields at most."
+        )
+
+
 class TooManyRequests(AccessProblem):
     status = 429
     title = "Too many requests"
@@ -218,6 +232,17 @@ class InternalError(Problem):
 
     def __init__(self) -> None:
         super().__init__("It has been logged under this request id.")
+
+
+class Overloaded(Problem):
+    status = 503
+    title = "There is too much to do"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing was done. Repeat the request after Retry-After, more slowly.",
+            headers={"Retry-After": "1"},
+        )
 
 
 class StoreUnavailable(Problem):
@@ -256,72 +281,3 @@ def _challenge(**parts: str) -> dict[str, str]:
     """Say what a key is for, as RFC 6750 has it."""
     said = "".join(f', {name}="{value}"' for name, value in parts.items())
     return {"WWW-Authenticate": f'Bearer realm="task-tracker"{said}'}
-
-
-def render(problem: Problem, request_id: str) -> JSONResponse:
-    body = {
-        "type": problem.type_uri(),
-        "title": problem.title,
-        "status": problem.status,
-        "detail": problem.detail,
-        "request_id": request_id,
-        **problem.members,
-    }
-    return JSONResponse(body, problem.status, problem.headers, MEDIA_TYPE)
-
-
-def _plain(status: int, headers: dict[str, str] | None, request_id: str) -> JSONResponse:
-    """Render a status that says all there is to say, such as a 404 for no route."""
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "request_id": request_id,
-    }
-    return JSONResponse(body, status, headers, MEDIA_TYPE)
-
-
-def _fault(error: dict[str, Any]) -> dict[str, str]:
-    # Never the input itself: it may be secret, and it is the caller's already.
-    location, *path = error["loc"]
-    field = "/".join(str(step) for step in path)[:LONGEST_NAME]
-    return {"location": str(location), "field": field, "detail": error["msg"]}
-
-
-def _invalid(errors: list[dict[str, Any]]) -> Problem:
-    if any(error["loc"] == IF_MATCH and error["type"] == "missing" for error in errors):
-        return TagMissing()
-    faults = [_fault(error) for error in errors[:MOST_FAULTS]]
-    detail = f"{faults[0]['location']} {faults[0]['field']}: {faults[0]['detail']}"
-    return InvalidRequest(detail, errors=faults)
-
-
-def install(app: FastAPI) -> None:
-    """Make every failure that leaves the app a problem document."""
-
-    @app.exception_handler(Problem)
-    async def on_problem(request: Request, problem: Problem) -> JSONResponse:
-        return render(problem, request.scope["request_id"])
-
-    @app.exception_handler(RequestValidationError)
-    async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return render(_invalid(list(error.errors())), request.scope["request_id"])
-
-    @app.exception_handler(HTTPException)
-    async def on_http(request: Request, error: HTTPException) -> JSONResponse:
-        headers = dict(error.headers or {})
-        if error.status_code == HTTPStatus.BAD_REQUEST:
-            # FastAPI's word for a body that json cannot even begin to read.
-            unreadable = InvalidRequest("The body is not JSON in UTF-8.")
-            return render(unreadable, request.scope["request_id"])
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            # Starlette names the methods of one route; a path can have several.
-            headers["Allow"] = ", ".join(_methods(app, request.scope))
-        return _plain(error.status_code, headers, request.scope["request_id"])
-
-
-def _methods(app: FastAPI, scope: Scope) -> list[str]:
-    # The pages that the document leaves out, itself among them, are only read.
-    path = getattr(scope.get("route"), "path", None)
-    operations = app.openapi()["paths"].get(path, {"get": {}})
-    return sorted(method.upper() for method in operations)

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from api import errors, openapi
+from api import errors, openapi, problem_json
 from api.access import Guard
 from api.cursor import Cursors
 from api.headers import CrossOrigin
@@ -21,6 +21,8 @@ from api.logs import RequestLog
 from api.loop_wire import LoopWire
 from api.metrics import CLIENT_GONE, Metrics
 from api.middleware import Surroundings
+from api.overload import LIMITS, Limits
+from api.readiness import Readiness
 from api.repository import TaskRepository
 from api.routes import keys, operations, tasks
 from api.service import Clock, TaskService, system_clock
@@ -33,13 +35,14 @@ RETRY_TABLE_SECONDS = 1
 FIRST_TABLE_SECONDS = 2
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - all but the settings by name
     settings: Settings,
     *,
     wire: Wire | None = None,
     clock: Clock = system_clock,
     timer: Timer = time.monotonic,
     scraped: bool = True,
+    limits: Limits = LIMITS,
 ) -> FastAPI:
     """Build the app; the keyword arguments are what tests and other runtimes replace.
 
@@ -62,20 +65,27 @@ def create_app(
     )
     app.state.settings = settings
     app.state.metrics = metrics
+    app.state.limits = limits
+    app.state.log = log = RequestLog(settings)
     app.state.repository = repository
+    app.state.readiness = Readiness(repository.ping, timer)
     cursors = Cursors(settings.cursor_secret.get_secret_value())
     app.state.tasks = TaskService(repository, cursors, metrics, clock)
     key_repository = KeyRepository(model._get_connection(), wire)  # noqa: SLF001 - see table.bind
     app.state.ring = KeyRing(key_repository, cursors, metrics, clock, timer)
     app.state.guard = Guard(settings, app.state.ring, metrics, timer)
-    errors.install(app)
+    problem_json.install(app)
     for router in ROUTERS:
         if scraped or router is not operations.scraped:
             app.include_router(router)
     if settings.cors_origins:
         app.add_middleware(CrossOrigin, origins=settings.cors_origins.split())
     app.add_middleware(
-        Surroundings, metrics=metrics, log=RequestLog(settings), hops=settings.trusted_hops
+        Surroundings,
+        metrics=metrics,
+        log=log,
+        hops=settings.trusted_hops,
+        body_seconds=limits.body_seconds,
     )
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign] # FastAPI's documented way
     return app

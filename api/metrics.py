@@ -33,6 +33,8 @@ REFUSALS = (
     *("missing", "malformed", "unknown", "expired", "revoked"),
     *("scope", "rate", "failures"),
 )
+# Why a connection is cut.
+CUTS = ("idle", "pipelining", "slow_reader", "slow_sender", "too_many", "unwanted_body")
 # What nginx calls a request whose client went away before the answer.
 CLIENT_GONE = "499"
 
@@ -83,6 +85,16 @@ class Metrics:
         # Saturation: how many requests are being worked on now.
         self.in_flight = Gauge(
             "http_requests_in_flight", "Requests begun and not yet ended.", registry=registry
+        )
+        # Sockets: what slow and idle clients take, and how many had to be cut off.
+        self.connections = Gauge(
+            "http_connections", "Connections that are open.", registry=registry
+        )
+        self.connections_cut = Counter(
+            "http_connections_cut",
+            "Connections cut for what their client did or left undone.",
+            ["reason"],
+            registry=registry,
         )
         # The store, seen from here: errors by kind, latency, retries, and what it will cost.
         self.calls = Counter(
@@ -220,6 +232,15 @@ class Metrics:
             self.tasks_created.labels(status)
             for wanted in MOVES[status]:
                 self.tasks_moved.labels(status, wanted)
+
+    def expect_connections(self) -> None:
+        """Begin the series of what is refused before the app at 0, where there are sockets."""
+        for reason in CUTS:
+            self.connections_cut.labels(reason)
+        for method in METHODS:
+            self.requests.labels(method, UNMATCHED, "503")
+        for status in ("400", "408", "431"):
+            self.requests.labels(OTHER_METHOD, UNMATCHED, status)
 
     def _expect_keys(self) -> None:
         for reason in REFUSALS:

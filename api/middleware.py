@@ -1,5 +1,6 @@
 """What surrounds every request: its id, its limit, one log line and its metrics."""
 
+import asyncio
 import logging
 import random
 import re
@@ -7,10 +8,11 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import addresses, errors
+from api import addresses, errors, problem_json
 from api.headers import OF_DATA, OF_THE_PAGE, RawHeaders, Trace, trace
 from api.logs import RequestLog
 from api.metrics import CLIENT_GONE, METHODS, OTHER_METHOD, UNMATCHED, Metrics
+from api.overload import LIMITS
 
 # The largest task whose every character is written as a JSON escape is just below it.
 MAX_BODY_BYTES = 128 * 1024
@@ -25,8 +27,17 @@ logger = logging.getLogger(__name__)
 class Surroundings:
     """The outermost layer of the app: nothing leaves it unseen, unlabelled or as a traceback."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, log: RequestLog, hops: int = 0) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        log: RequestLog,
+        hops: int = 0,
+        body_seconds: float = LIMITS.body_seconds,
+    ) -> None:
         self._app = app
+        self._body_seconds = body_seconds
         self._metrics = metrics
         self._log = log
         self._hops = hops
@@ -35,7 +46,7 @@ class Surroundings:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(scope, receive, send)
+        exchange = Exchange(scope, receive, send, self._body_seconds)
         self._metrics.in_flight.inc()
         try:
             await self._answer(exchange)
@@ -76,7 +87,8 @@ class Surroundings:
 class Exchange:
     """One request and what becomes of it; times are in seconds."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, body_seconds: float) -> None:
+        self._body_seconds = body_seconds
         self.scope = scope
         self._receive = receive
         self._send = send
@@ -85,6 +97,7 @@ class Exchange:
         self.status: int | None = None
         self._declared_bytes = 0
         self._received_bytes = 0
+        self._awaits_body = True
         self._client_gone = False
         self.trace = Trace()
         self._read_head()
@@ -121,13 +134,22 @@ class Exchange:
 
     async def receive(self) -> Message:
         """Count the body as it arrives: a chunked one declares no length."""
-        message = await self._receive()
+        message = await (self._receive_in_time() if self._awaits_body else self._receive())
+        self._awaits_body = message.get("more_body", False)
         if message["type"] == "http.disconnect":
             self._client_gone = True
         self._received_bytes += len(message.get("body", b""))
         if self._received_bytes > MAX_BODY_BYTES:
             raise _too_large()
         return message
+
+    async def _receive_in_time(self) -> Message:
+        left = self.began + self._body_seconds - time.perf_counter()
+        try:
+            async with asyncio.timeout(left):
+                return await self._receive()
+        except TimeoutError:
+            raise errors.RequestTimeout("body", self._body_seconds) from None
 
     async def send(self, message: Message) -> None:
         """Note when and how the answer starts, and put on it what every answer has."""
@@ -147,7 +169,7 @@ class Exchange:
         ]
 
     async def answer_with(self, problem: errors.Problem) -> None:
-        answer = errors.render(problem, self.scope["request_id"])
+        answer = problem_json.render(problem, self.scope["request_id"])
         await answer(self.scope, self.receive, self.send)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import errors
+from api import errors, problem_json
 
 SCHEMA_NAME = "Problem"
 SCHEMA = {
@@ -76,7 +76,7 @@ def responses(*problems: type[errors.Problem]) -> dict[int | str, dict[str, Any]
     titles: dict[int, list[str]] = {}
     for problem in problems:
         titles.setdefault(problem.status, []).append(problem.title)
-    content = {errors.MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{SCHEMA_NAME}"}}}
+    content = {problem_json.MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{SCHEMA_NAME}"}}}
     return {
         status: {"description": ", or: ".join(names), "content": content}
         for status, names in titles.items()

@@ -1,12 +1,11 @@
 """What an operator can set, all of it from the environment."""
 
-from ipaddress import ip_address
 from typing import Literal, Self
 
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from api import keys
+from api import addresses, keys
 
 
 class Settings(BaseSettings):
@@ -109,7 +108,4 @@ class Settings(BaseSettings):
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return host == "localhost" or addresses.is_loopback(host)

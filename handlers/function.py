@@ -12,7 +12,7 @@ from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 from mangum.types import ASGI, LambdaEvent, LambdaHandler
 from starlette.types import Message, Receive, Scope, Send
 
-from api import errors
+from api import errors, problem_json
 from api.main import create_app
 from api.settings import Settings
 from handlers import emf, events
@@ -35,7 +35,7 @@ class Function(Mangum):
         self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
         app = create_app(settings, scraped=False)
-        types = [*DEFAULT_TEXT_MIME_TYPES, errors.MEDIA_TYPE]
+        types = [*DEFAULT_TEXT_MIME_TYPES, problem_json.MEDIA_TYPE]
         # With a lifespan Mangum would start and stop the app around every event.
         super().__init__(_with_bodiless_heads(app), "off", text_mime_types=types)
         # The app writes a line for each request; this one would have its path.
@@ -104,7 +104,7 @@ def _refusal(context: Any) -> dict[str, Any]:
     }
     return {
         "statusCode": 400,
-        "headers": {"content-type": errors.MEDIA_TYPE},
+        "headers": {"content-type": problem_json.MEDIA_TYPE},
         "body": json.dumps(problem),
         "isBase64Encoded": False,
     }

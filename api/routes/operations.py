@@ -1,13 +1,12 @@
 """What the platform asks of a process: is it alive, is it ready, how is it doing."""
 
-from ipaddress import ip_address
-
 from fastapi import APIRouter, Request
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api import errors
+from api.addresses import is_loopback
 from api.openapi import responses
 
 router = APIRouter(tags=["operations"])
@@ -28,13 +27,14 @@ async def livez() -> Response:
     responses=responses(*errors.STORE_FAILURES),
 )
 async def readyz(request: Request) -> Response:
-    await request.app.state.repository.ping()
+    await request.app.state.readiness.check()
     return _ok()
 
 
 @scraped.get("/metrics", include_in_schema=False)
 async def metrics(request: Request) -> Response:
-    if not _from_this_host(request):
+    # By the socket's peer: headers say what their sender likes.
+    if not (request.client and is_loopback(request.client.host)):
         raise HTTPException(404)
     page = generate_latest(request.app.state.metrics.registry)
     return Response(page, headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -42,11 +42,3 @@ async def metrics(request: Request) -> Response:
 
 def _ok() -> Response:
     return Response(b'{"status":"ok"}', media_type="application/json")
-
-
-def _from_this_host(request: Request) -> bool:
-    """Judge by the socket's peer: headers say what their sender likes."""
-    try:
-        return request.client is not None and ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
-from api import errors
+from api import problem_json
 from api.keys import Scope
 from api.main import create_app
 from api.models import VISIBLE
@@ -184,7 +184,9 @@ def test_every_failure_is_documented_as_a_problem(document: dict[str, Any]) -> N
     for operations in document["paths"].values():
         for operation in operations.values():
             for status, response in operation["responses"].items():
-                assert (int(status) >= 400) == (errors.MEDIA_TYPE in response.get("content", {}))
+                assert (int(status) >= 400) == (
+                    problem_json.MEDIA_TYPE in response.get("content", {})
+                )
 
 
 def test_limits_are_in_the_document(document: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import re
 import httpx
 import pytest
 
-from api import errors
+from api import errors, problem_json
 from api.main import create_app
 from tests.support.builders import MERGE_PATCH, Client, settings
 from tests.support.processes import ROOT
@@ -99,7 +99,7 @@ def test_a_thousand_faults_are_cut_short(client: Client) -> None:
     response = client.post("/v1/tasks", json={f"{n}" + "x" * 100: n for n in range(1000)})
     problem = assert_problem(response, 422)
     assert isinstance(problem["errors"], list)
-    assert len(problem["errors"]) == errors.MOST_FAULTS
+    assert len(problem["errors"]) == problem_json.MOST_FAULTS
     assert len(response.content) < 10_000
 
 
@@ -217,7 +217,7 @@ def _all(problem: type[errors.Problem]) -> list[type[errors.Problem]]:
 
 def test_problem_documents_are_plain_json() -> None:
     """Nothing in one needs more than JSON to be read."""
-    body = errors.render(errors.IllegalMove("done", "cancelled", ["todo"]), "id").body
+    body = problem_json.render(errors.IllegalMove("done", "cancelled", ["todo"]), "id").body
     assert json.loads(bytes(body))["legal_moves"] == ["todo"]
 
 

@@ -17,7 +17,7 @@ from pydantic import HttpUrl, SecretStr
 from starlette.responses import Response
 from ulid import ULID
 
-from api import errors
+from api import problem_json
 from api.logs import RequestLog
 from api.loop_wire import LoopWire
 from api.metrics import Metrics
@@ -108,7 +108,7 @@ def bare(_endpoint: str) -> FastAPI:
     app = FastAPI()
     app.include_router(own_routes.router)
     app.state.tasks = Dictionary()
-    errors.install(app)
+    problem_json.install(app)
     return app
 
 

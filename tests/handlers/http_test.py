@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from api import errors
+from api import problem_json
 from handlers import events
 from handlers.function import Function
 from tests.support import builders
@@ -74,7 +74,9 @@ def test_an_event_is_answered(name: str, function: Function) -> None:
     status, _ = ASKED[name]
     assert (answer["statusCode"], answer["isBase64Encoded"]) == (status, False)
     sent = headers(answer)
-    assert sent["content-type"] == (errors.MEDIA_TYPE if status >= 400 else "application/json")
+    assert sent["content-type"] == (
+        problem_json.MEDIA_TYPE if status >= 400 else "application/json"
+    )
     assert sent["x-request-id"]
     body = json.loads(answer["body"])
     if status == 201:
@@ -223,7 +225,7 @@ def test_what_is_no_request_is_refused_in_plain_words(event: Any, function: Func
     answer = function(event, Context())
     problem = json.loads(answer["body"])
     assert (answer["statusCode"], problem["status"]) == (400, 400)
-    assert answer["headers"]["content-type"] == errors.MEDIA_TYPE
+    assert answer["headers"]["content-type"] == problem_json.MEDIA_TYPE
     assert problem["request_id"] == Context().aws_request_id
 
 

@@ -15,7 +15,7 @@ from urllib.request import Request
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.main import create_app
 from handlers.function import Function
@@ -51,18 +51,22 @@ def broken(moto: str, breakage: Breakage) -> Iterator[str]:
     """Serve an app some of whose answers are others."""
     app = create_app(builders.settings(moto))
 
-    async def breaking(scope: Scope, receive: Receive, send: Send) -> None:
-        wrong = breakage(scope) if scope["type"] == "http" else None
-        if wrong is None:
-            await app(scope, receive, send)
-            return
-        status, body = wrong
-        kind = b"application/json" if status < 400 else b"application/problem+json"
-        head = {"status": status, "headers": [(b"content-type", kind)]}
-        await send({"type": "http.response.start", **head})
-        await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+    def breaking(inner: ASGIApp) -> ASGIApp:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            wrong = breakage(scope) if scope["type"] == "http" else None
+            if wrong is None:
+                await inner(scope, receive, send)
+                return
+            status, body = wrong
+            kind = b"application/json" if status < 400 else b"application/problem+json"
+            head = {"status": status, "headers": [(b"content-type", kind)]}
+            await send({"type": "http.response.start", **head})
+            await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
-    with serving(breaking) as url:  # type: ignore[arg-type] # any ASGI app will do
+        return answer
+
+    app.add_middleware(breaking)
+    with serving(app) as url:
         with Client(base_url=url) as client:
             while client.get("/readyz").status_code not in {200, 599}:
                 pass

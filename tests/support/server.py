@@ -9,22 +9,15 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from api.server import configuration
+
 START_SECONDS = 10
 
 
 @contextmanager
 def serving(app: FastAPI, **options: Any) -> Iterator[str]:
     """Serve an app on a free port, and give its address."""
-    config = uvicorn.Config(
-        app,
-        port=0,
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        **options,
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configuration(app, port=0, **options))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
