@@ -21,7 +21,7 @@ MUTANTS_READY := $(MUTANTS)/.ready
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command "make lock"
 
-.PHONY: help run stack reset key bootstrap-key test stack-test infra-test audit audit-test pictures dashboards lint format fuzz smoke soak mutants bench package lock upgrade
+.PHONY: help run stack reset key bootstrap-key test load stack-test infra-test audit audit-test pictures dashboards lint format fuzz smoke soak mutants bench package lock upgrade
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,6 +75,10 @@ lint: $(READY)  ## Check style and types, and the workflows
 format: $(READY)  ## Put the code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+load: $(READY)  ## Send more than the API can do, and write down what it comes to
+	@$(BIN)/python -m pytest tests/load --no-cov -q $(ARGS)
+	@$(BIN)/python -m tests.load.report
 
 fuzz: $(READY)  ## Fuzz the running API for longer (FUZZ_EXAMPLES an operation)
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(BIN)/python -m pytest tests/api/fuzz_test.py --no-cov $(ARGS)

@@ -62,6 +62,7 @@ ANSWERS = {
     ),
     "PutItem": _answer({"ConsumedCapacity": CONSUMED}),
     "UpdateItem": _answer({"Attributes": ITEM, "ConsumedCapacity": CONSUMED}),
+    "UpdateTimeToLive": _answer({}),
     "DescribeTable": _answer({"Table": {"TableName": "tasks", "TableStatus": "ACTIVE"}}),
 }
 
