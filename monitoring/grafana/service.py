@@ -182,6 +182,15 @@ SERVICE = Dashboard(
                     {"API": 'process_resident_memory_bytes{job="api"}'},
                 ),
                 Panel(
+                    "Connections",
+                    "Open ones, and those cut for what their client did or left undone.",
+                    "short",
+                    {
+                        "open": 'http_connections{job="api"}',
+                        "cut": f'sum(increase(http_connections_cut_total{{job="api"}}{RATE}))',
+                    },
+                ),
+                Panel(
                     "Open files",
                     "Sockets are files: what is used, of what the process may open.",
                     "percentunit",

@@ -74,7 +74,7 @@ def _good_p99(api: Api, capacity: float) -> float:
         for _ in range(GOOD_STRETCHES)
     ]
     assert all(one["statuses"] == {"200": one["sent"]} for one in found)
-    return statistics.median(one["p99"]["200"] for one in found)
+    return float(statistics.median(one["p99"]["200"] for one in found))
 
 
 def _stretch(api: Api, multiple: int, capacity: float) -> report.Stretch:
