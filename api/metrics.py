@@ -26,6 +26,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # and each of them would be a series.
 UNMATCHED = "unmatched"
 OTHER_METHOD = "_OTHER"
+# What is refused under overload, before its path is looked at.
+SHED = "shed"
 # How a call to the store ends that is no error.
 OK = "ok"
 # Why a caller is not let in.
@@ -237,8 +239,8 @@ class Metrics:
         """Begin the series of what is refused before the app at 0, where there are sockets."""
         for reason in CUTS:
             self.connections_cut.labels(reason)
-        for method in METHODS:
-            self.requests.labels(method, UNMATCHED, "503")
+        for method in (*METHODS, OTHER_METHOD):
+            self.requests.labels(method, SHED, "503")
         for status in ("400", "408", "431"):
             self.requests.labels(OTHER_METHOD, UNMATCHED, status)
 

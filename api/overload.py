@@ -8,7 +8,7 @@ import logging
 from typing import NamedTuple, Protocol
 
 from api.addresses import is_loopback
-from api.metrics import METHODS, OTHER_METHOD, UNMATCHED, Metrics
+from api.metrics import METHODS, OTHER_METHOD, SHED, Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,8 @@ class Load:
         self._shed = 0
         metrics.expect_connections()
         self._shed_series = {
-            method: metrics.requests.labels(method, UNMATCHED, "503") for method in METHODS
+            method: metrics.requests.labels(method, SHED, "503")
+            for method in (*METHODS, OTHER_METHOD)
         }
 
     @property
@@ -109,10 +110,7 @@ class Load:
     def shed(self, method: str) -> None:
         """Count a request that is refused before it is looked at; the log has a line a second."""
         self._shed += 1
-        if (series := self._shed_series.get(method)) is not None:
-            series.inc()
-        else:
-            self.metrics.requests.labels(OTHER_METHOD, UNMATCHED, "503").inc()
+        self._shed_series[method if method in METHODS else OTHER_METHOD].inc()
 
     def _watch_again(self) -> None:
         asyncio.get_running_loop().call_later(self.limits.watch_seconds, self._watch)

@@ -154,7 +154,7 @@ def test_two_tenants_learn_nothing_of_each_other(table: int, moto: str, figures:
     """Whatever they do in whatever order, the other's tasks are as if they were nobody's."""
     Tenants.reached = 0
     effort = settings(
-        max_examples=15,
+        max_examples=rounds(8, 15),
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),
