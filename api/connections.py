@@ -93,9 +93,6 @@ class Connection(HttpToolsProtocol):
         if self._stage is Stage.LEAVE:
             return
         self._unset_keepalive_if_required()
-        if self._stage is Stage.REQUEST:
-            # Empty lines before a request are none.
-            self._hurry(self._limits.head_seconds)
         try:
             self._feed(data)
         except httptools.HttpParserUpgrade:

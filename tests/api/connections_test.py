@@ -210,6 +210,25 @@ def test_a_head_may_be_as_large_as_that_behind_a_body(url: str) -> None:
         assert peer.send(b"x" * 900 + b"\r\n\r\n").hear_answer().statuses == [200]
 
 
+def test_each_head_has_that_size(url: str) -> None:
+    """Those before it on the connection are not counted to it."""
+    with Peer(url) as peer:
+        for _ in range(4):
+            peer.send(b"GET /livez HTTP/1.1\r\nX: " + b"x" * 900)
+            time.sleep(0.02)
+            assert peer.send(b"\r\n\r\n").hear_answer().statuses == [200]
+
+
+def test_a_refusal_reaches_who_is_still_sending(url: str) -> None:
+    """A connection that closed at once would take it back."""
+    with Peer(url) as peer:
+        peer.send(b"GET / HTTP/1.1\r\nX: " + b"x" * 3000)
+        time.sleep(0.05)
+        peer.send(b"x" * 100_000)
+        time.sleep(0.05)
+        assert peer.hear().statuses == [431]
+
+
 @pytest.mark.parametrize(
     "data",
     [b"GARBAGE\r\n\r\n", b"\x16\x03\x01\x02\x00", b"GET http://[ HTTP/1.1\r\n\r\n"],
@@ -262,6 +281,24 @@ def test_a_body_that_nobody_wants_is_not_taken_for_ever(url: str) -> None:
         peer.pour(b"x" * 90_000)
     assert heard.statuses == [413]
     assert cut(url, "unwanted_body") == before + 1
+
+
+def test_after_a_body_that_nobody_wanted_it_goes_on(url: str) -> None:
+    """If all of it arrives, the connection is as good as before."""
+    with Peer(url) as peer:
+        peer.send(POST + b"Content-Length: 150000\r\n\r\n")
+        assert peer.hear_answer().statuses == [413]
+        peer.send(b"x" * 150_000)
+        time.sleep(2 * LIMITS.linger_seconds)
+        assert peer.send(LIVE).hear_answer().statuses == [200]
+
+
+def test_a_body_that_nobody_wants_has_little_time(moto: str) -> None:
+    """It is not waited for as one that somebody wants."""
+    with limited(moto, body_seconds=60) as url, Peer(url) as peer:
+        peer.send(POST + b"Content-Length: 150000\r\n\r\n")
+        assert peer.hear().statuses == [413]
+        assert cut(url, "slow_sender") == 1
 
 
 def test_connections_have_a_number(moto: str) -> None:
