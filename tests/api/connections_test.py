@@ -93,7 +93,9 @@ class Peer:
         """Listen until one answer with a body is whole."""
         heard = b""
         while not heard.endswith(b"}"):
-            heard += self.socket.recv(65536)
+            data = self.socket.recv(65536)
+            assert data, f"it ended after {heard!r}"
+            heard += data
         return Heard(heard)
 
     def pour(self, data: bytes) -> None:
