@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,8 @@ class Emulator:
     @property
     def runtime(self) -> int:
         """The id of the process that runs the handler, which lives as long as its container."""
-        listed = ["ps", "--ppid", str(self._process.pid), "--no-headers", "-o", "pid,stat"]
-        children = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
-        (alive,) = [line.split()[0] for line in children.splitlines() if "Z" not in line]
-        return int(alive)
+        (alive,) = [pid for pid, state in _children(self._process.pid) if state != "Z"]
+        return alive
 
     def written(self) -> str:
         """Read what went to the log so far."""
@@ -125,6 +123,17 @@ def _binary() -> Path:
     if platform.system() != "Linux" or not found:
         absent("AWS's emulator is for Linux, and installed by `make lambda-test`")
     return found[0]
+
+
+def _children(parent: int) -> Iterator[tuple[int, str]]:
+    """Give the processes that a process has started, each with its state."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        # It may be gone by now.
+        with suppress(OSError):
+            # What stands before it is a name, which may hold anything.
+            state, of, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(of) == parent:
+                yield int(stat.parent.name), state
 
 
 def _free_addresses(count: int) -> list[str]:

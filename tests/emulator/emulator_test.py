@@ -39,6 +39,13 @@ WANTED = {"workspace": "default", "label": "test", "scopes": list(keys.Scope)}
 NOBODY = "http://127.0.0.1:9"
 
 
+def golden(name: str) -> Any:
+    return json.loads((ROOT / f"tests/data/events/{name}.json").read_text())
+
+
+NO_REQUESTS = {"queue": golden("queue"), "nothing": None, "object": {}, "list": [], "text": "text"}
+
+
 def client_of(emulator: Emulator, key: str) -> Client:
     """Make a client whose requests become events of a function URL."""
     gateway = Gateway(emulator, "function_url")
@@ -53,10 +60,6 @@ def admitted(emulator: Emulator) -> Iterator[Client]:
     assert made.status_code == 201, made.text
     with client_of(emulator, made.json()["key"]) as client:
         yield client
-
-
-def golden(name: str) -> Any:
-    return json.loads((ROOT / f"tests/data/events/{name}.json").read_text())
 
 
 def measured(invocation: list[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
@@ -206,7 +209,7 @@ def test_a_kill_in_the_middle_of_a_write_loses_nothing(store: str, emulate: Emul
         assert sorted(client.titles()) == ["Before", "Cut"]
 
 
-@pytest.mark.parametrize("event", [golden("queue"), {}, [], None, "text"], ids=repr)
+@pytest.mark.parametrize("event", NO_REQUESTS.values(), ids=NO_REQUESTS)
 def test_what_is_no_request_is_refused_in_plain_words(
     event: Any, moto: str, emulate: Emulate
 ) -> None:
