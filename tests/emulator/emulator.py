@@ -88,19 +88,7 @@ def emulated(
         # -m finds modules in the working directory first, as Lambda does in its task root.
         *(PYTHON, "-m", "awslambdaric", preview.handler),
     ]
-    # Nothing of this process's own environment: neither its paths nor its credentials.
-    told = {
-        "PATH": os.defpath,
-        "LAMBDA_TASK_ROOT": str(task_root),
-        "AWS_REGION": REGION,
-        "AWS_LAMBDA_FUNCTION_NAME": preview.name,
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": preview.memory_mb,
-        "AWS_LAMBDA_FUNCTION_TIMEOUT": preview.timeout_seconds,
-        **CREDENTIALS,
-        **preview.variables,
-        "DYNAMODB_ENDPOINT": store,
-        **environment,
-    }
+    told = _environment(task_root, preview) | {"DYNAMODB_ENDPOINT": store} | environment
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=task_root, env=told, stdout=output, stderr=subprocess.STDOUT
@@ -115,6 +103,20 @@ def emulated(
         # It takes the runtime with it.
         process.terminate()
         process.wait(START_SECONDS)
+
+
+def _environment(task_root: Path, preview: Preview) -> dict[str, str]:
+    """Make what Lambda gives, with nothing of this process's own: no paths, no credentials."""
+    return {
+        "PATH": os.defpath,
+        "LAMBDA_TASK_ROOT": str(task_root),
+        "AWS_REGION": REGION,
+        "AWS_LAMBDA_FUNCTION_NAME": preview.name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": preview.memory_mb,
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": preview.timeout_seconds,
+        **CREDENTIALS,
+        **preview.variables,
+    }
 
 
 def _binary() -> Path:
