@@ -83,7 +83,7 @@ def emulated(
     """Run a package as Lambda runs a preview, with its table in a store on this machine."""
     address, interface = _free_addresses(2)
     command: list[str | Path] = [
-        *(_binary(), "--log-level", "error"),
+        *(binary(), "--log-level", "error"),
         *("--runtime-interface-emulator-address", address, "--runtime-api-address", interface),
         # -m finds modules in the working directory first, as Lambda does in its task root.
         *(PYTHON, "-m", "awslambdaric", preview.handler),
@@ -119,7 +119,8 @@ def _environment(task_root: Path, preview: Preview) -> dict[str, str]:
     }
 
 
-def _binary() -> Path:
+def binary() -> Path:
+    """Find the emulator for this machine, in the environment that its runtime has."""
     name = f"aws-lambda-rie-{MACHINES.get(platform.machine(), '')}"
     found = sorted(VENV.glob(f"lib/*/site-packages/samcli/local/rapid/{name}"))
     if platform.system() != "Linux" or not found:
