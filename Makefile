@@ -14,6 +14,8 @@ AUDIT := build/audit-venv
 AUDIT_READY := $(AUDIT)/.ready
 CHECKOV := build/checkov-venv
 CHECKOV_READY := $(CHECKOV)/.ready
+EMULATOR := build/emulator-venv
+EMULATOR_READY := $(EMULATOR)/.ready
 BENCH := build/bench-venv
 BENCH_READY := $(BENCH)/.ready
 MUTANTS := build/mutants-venv
@@ -21,7 +23,7 @@ MUTANTS_READY := $(MUTANTS)/.ready
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command "make lock"
 
-.PHONY: help run stack reset key bootstrap-key test load stack-test infra-test audit audit-test pictures dashboards lint format fuzz smoke soak mutants bench package lock upgrade
+.PHONY: help run stack reset key bootstrap-key test load stack-test infra-test lambda-test audit audit-test pictures dashboards lint format fuzz smoke soak mutants bench package lock upgrade
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +52,9 @@ stack-test: $(READY)  ## Try rules, dashboards and alerts on a live Prometheus, 
 
 infra-test: $(READY) $(CHECKOV_READY)  ## Apply, change and destroy the infrastructure on an emulated AWS (needs Terraform)
 	@CHECKOV=$(CHECKOV)/bin/checkov $(BIN)/python -m pytest tests/infra --no-cov -q $(ARGS)
+
+lambda-test: $(READY) $(EMULATOR_READY)  ## Run the package as Lambda does, under AWS's own emulator of its runtime
+	@$(BIN)/python -m pytest tests/emulator --no-cov -q $(ARGS)
 
 audit: $(READY) $(AUDIT_READY) $(CHECKOV_READY)  ## Look for what is known against what ships, and write its bill
 	$(BIN)/zizmor --offline --quiet .github
@@ -108,6 +113,7 @@ lock: $(READY)  ## Write all requirement files anew from pyproject.toml
 	$(UV_COMPILE) --group audit -o tests/audit/requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group infra -o tests/infra/requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group package -c requirements.txt -o handlers/requirements.txt $(UPGRADE)
+	$(UV_COMPILE) --no-deps --group emulator -o tests/emulator/requirements.txt $(UPGRADE)
 	$(UV_COMPILE) --group bench -o tests/bench/requirements.txt $(UPGRADE)
 
 upgrade:  ## Lock the newest releases
@@ -121,6 +127,12 @@ $(AUDIT_READY): tests/audit/requirements.txt
 $(CHECKOV_READY): tests/infra/requirements.txt
 	@$(PYTHON) -m venv --clear $(CHECKOV)
 	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# Without what they depend on: of sam-cli the emulator alone is used.
+$(EMULATOR_READY): tests/emulator/requirements.txt
+	@$(PYTHON) -m venv --clear $(EMULATOR)
+	@$(EMULATOR)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 $(BENCH_READY): tests/bench/requirements.txt

@@ -32,7 +32,9 @@ def test_the_tour_shows_what_it_says(client: Client) -> None:
     assert checked == script.count("# shows ") >= 10
 
 
-@pytest.mark.parametrize("target", ["run", "reset", "stack", "stack-test", "infra-test", "test"])
+@pytest.mark.parametrize(
+    "target", ["run", "reset", "stack", "stack-test", "infra-test", "lambda-test", "test"]
+)
 def test_the_commands_of_the_readme_exist(target: str) -> None:
     """What the README tells a newcomer to type is in the Makefile."""
     assert f"make {target}" in README

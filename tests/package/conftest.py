@@ -1,14 +1,11 @@
 """The package as it is made, and as Lambda unpacks it."""
 
 import platform
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.support.packaging import MACHINES, make
-from tests.support.presence import absent
+from tests.support.packaging import MACHINES, make, unpack
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +17,4 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def task_root(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where Lambda unpacks the zip, if its modules can run here."""
-    if sys.platform != "linux" or sys.version_info[:2] != (3, 13):
-        absent("Lambda's own is Python 3.13 on Linux")
-    root = tmp_path_factory.mktemp("task")
-    zipfile.ZipFile(package).extractall(root)
-    return root
+    return unpack(package, tmp_path_factory.mktemp("task"))

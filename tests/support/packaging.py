@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+from tests.support.presence import absent
 from tests.support.processes import ROOT
 
 SCRIPT = ROOT / "terraform" / "scripts" / "package.py"
@@ -21,3 +23,11 @@ def make(machine: str, into: Path, **options: object) -> Path:
     )
     assert made.returncode == 0, made.stderr
     return into / f"lambda-{machine}.zip"
+
+
+def unpack(package: Path, into: Path) -> Path:
+    """Unpack a package as Lambda does, if its modules can run here."""
+    if sys.platform != "linux" or sys.version_info[:2] != (3, 13):
+        absent("Lambda's own is Python 3.13 on Linux")
+    zipfile.ZipFile(package).extractall(into)
+    return into
