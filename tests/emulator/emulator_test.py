@@ -14,11 +14,12 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api import errors, keys
+from api import keys, problem_json
 from api.settings import Settings
 from tests.emulator import preview
 from tests.emulator.conftest import Emulate
@@ -31,7 +32,7 @@ from tests.support.doors import BOOTSTRAP, bearer
 from tests.support.faults import Fault, FaultProxy
 from tests.support.gateway import Gateway, function_url
 from tests.support.processes import ROOT
-from tests.support.server import serving
+from tests.support.server import running
 
 WARM_CALLS = 200
 LIVEZ = function_url(httpx.Request("GET", "https://preview.example/livez"))
@@ -217,7 +218,7 @@ def test_what_is_no_request_is_refused_in_plain_words(
         answer = emulator(event)
         problem = json.loads(answer["body"])
         assert (answer["statusCode"], problem["status"]) == (400, 400)
-        assert answer["headers"]["content-type"] == errors.MEDIA_TYPE
+        assert answer["headers"]["content-type"] == problem_json.MEDIA_TYPE
         assert "whole request" in problem["detail"]
         assert emulator(LIVEZ)["statusCode"] == 200
         assert "Traceback" not in emulator.written()
@@ -229,7 +230,7 @@ def test_a_store_that_is_not_there_is_a_problem(emulate: Emulate) -> None:
         assert client.get("/livez").status_code == 200
         refused = client.post("/v1/keys", json=WANTED)
         assert (refused.status_code, refused.json()["status"]) == (503, 503)
-        assert refused.headers["content-type"] == errors.MEDIA_TYPE
+        assert refused.headers["content-type"] == problem_json.MEDIA_TYPE
         assert refused.headers["retry-after"]
         assert "Traceback" not in emulator.written()
 
@@ -245,7 +246,7 @@ def test_a_store_that_throttles_is_a_problem(store: str, emulate: Emulate) -> No
         proxy.plan = lambda _: Fault.THROTTLED
         refused = client.get(f"/v1/tasks/{task['id']}")
         assert (refused.status_code, refused.json()["status"]) == (503, 503)
-        assert refused.headers["content-type"] == errors.MEDIA_TYPE
+        assert refused.headers["content-type"] == problem_json.MEDIA_TYPE
         proxy.plan = lambda _: None
         assert client.get(f"/v1/tasks/{task['id']}").json() == task
 
@@ -266,7 +267,7 @@ def test_the_smoke_test_walks_it(emulator: Emulator, capsys: pytest.CaptureFixtu
         headers = dict(answer.headers)
         await Response(answer.read(), answer.status_code, headers)(scope, receive, send)
 
-    with serving(pass_on, lifespan="off") as url:  # type: ignore[arg-type] # any ASGI app will do
+    with running(uvicorn.Config(pass_on, port=0, lifespan="off", log_config=None)) as url:
         done = run(url, BOOTSTRAP_KEY=BOOTSTRAP)
     with capsys.disabled():
         print(f"\n{done.stdout}", end="")

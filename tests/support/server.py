@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -25,9 +24,16 @@ class PromptServer(uvicorn.Server):
 
 
 @contextmanager
-def serving(app: FastAPI, **options: Any) -> Iterator[str]:
-    """Serve an app on a free port, and give its address."""
-    server = PromptServer(configuration(app, port=0, **options))
+def serving(app: FastAPI) -> Iterator[str]:
+    """Serve an app as it is served, on a free port, and give its address."""
+    with running(configuration(app, port=0)) as url:
+        yield url
+
+
+@contextmanager
+def running(config: uvicorn.Config) -> Iterator[str]:
+    """Run uvicorn, and give its address."""
+    server = PromptServer(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
