@@ -23,7 +23,7 @@ MUTANTS_READY := $(MUTANTS)/.ready
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command "make lock"
 
-.PHONY: help run stack reset key bootstrap-key test load stack-test infra-test lambda-test audit audit-test pictures dashboards lint format fuzz smoke soak mutants bench package lock upgrade
+.PHONY: help run stack reset key bootstrap-key test load stack-test infra-test lambda-test audit audit-test pictures dashboards lint format fuzz smoke soak mutants bench bench-cold package lock upgrade
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -101,6 +101,9 @@ mutants: $(MUTANTS_READY)  ## Put faults into the code one at a time, and print 
 
 bench: $(BENCH_READY)  ## Measure this app beside its peers (20 minutes at most; needs wrk)
 	@$(BENCH)/bin/python -m tests.bench.bench $(ARGS)
+
+bench-cold: $(READY)  ## Measure a start of the function, and calls after it, beside peers (5 minutes at most)
+	@$(BIN)/python -m tests.bench.cold $(ARGS)
 
 package: $(READY)  ## Make what Lambda runs, build/lambda-arm64.zip and -x86_64.zip (ARCH names one)
 	@$(BIN)/python terraform/scripts/package.py $(or $(ARCH),arm64 x86_64)

@@ -1,6 +1,6 @@
 """How often a call is tried, and what is known of it when it has failed.
 
-One policy for both wires: botocore and PynamoDB make a single attempt each time they are asked.
+The policy is all here: botocore and PynamoDB make a single attempt each time they are asked.
 """
 
 import random
@@ -102,7 +102,7 @@ class Attempts:
         return answer
 
     def _retries(self) -> dict[str, Any]:
-        # The first is botocore's word, for it says the same on both wires.
+        # The first is botocore's own word.
         return {"RetryAttempts": len(self._failures), "RetriedAfter": self._failures}
 
     def _may_retry(self, error: CallError, pause: float) -> bool:

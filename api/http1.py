@@ -47,7 +47,7 @@ class Client:
         self.host = parts.netloc
         self._hostname = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._tls = tls if parts.scheme == "https" else None
+        self.tls = tls if parts.scheme == "https" else None
         self._connect_seconds = connect_seconds
         self._free = connections
         self._idle: list[_Connection] = []
@@ -120,7 +120,7 @@ class Client:
         try:
             async with asyncio.timeout(min(seconds, self._connect_seconds)):
                 _, connection = await loop.create_connection(
-                    _Connection, self._hostname, self._port, ssl=self._tls
+                    _Connection, self._hostname, self._port, ssl=self.tls
                 )
         except OSError as error:
             raise ConnectError(*error.args) from error

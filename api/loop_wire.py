@@ -6,7 +6,6 @@ answer is there, the greenlet goes on. docs/decisions/0006 has the alternatives.
 """
 
 import asyncio
-import ssl
 import time
 import zlib
 from collections.abc import Callable
@@ -22,12 +21,11 @@ from botocore.exceptions import (
     EndpointConnectionError,
     ReadTimeoutError,
 )
-from botocore.httpsession import get_cert_path
 from botocore.retries.quota import RetryQuota
 from greenlet import getcurrent, greenlet
 from pydantic_core import from_json, to_json
 
-from api import attempts, http1, wire
+from api import attempts, http1, trust, wire
 from api.attempts import Attempts
 from api.settings import Settings
 from api.signing import Credentials, Signer
@@ -80,8 +78,7 @@ class LoopWire:
             self._url,
             connections=CONNECTIONS,
             connect_seconds=attempts.CONNECT_SECONDS,
-            # The authorities take a while to read, and a local endpoint needs none.
-            tls=_tls() if self._url.startswith("https:") else None,
+            tls=trust.in_amazon() if self._url.startswith("https:") else None,
         )
         self._signer = Signer(self._http.host, settings.aws_region)
         self._budget = RetryQuota()
@@ -137,15 +134,13 @@ class LoopWire:
             answer = await self._http.exchange(request, tries.seconds(self._url))
             return _read(answer, operation)
         except http1.ConnectError as error:
+            if trust.is_lacking(error):
+                self._http.tls = trust.in_everybody()
             raise EndpointConnectionError(endpoint_url=self._url, error=error) from error
         except http1.BrokenError as error:
             raise ConnectionClosedError(endpoint_url=self._url) from error
         except TimeoutError as error:
             raise ReadTimeoutError(endpoint_url=self._url) from error
-
-
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=get_cert_path(verify=True))
 
 
 def _read(answer: http1.Answer, operation: str) -> dict[str, Any]:

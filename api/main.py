@@ -77,7 +77,8 @@ def create_app(  # noqa: PLR0913 - all but the settings by name
     problem_json.install(app)
     for router in ROUTERS:
         if scraped or router is not operations.scraped:
-            app.include_router(router)
+            # To include them means to prepare each route a second time, with the first request.
+            app.router.routes.extend(router.routes)
     if settings.cors_origins:
         app.add_middleware(CrossOrigin, origins=settings.cors_origins.split())
     app.add_middleware(

@@ -1,4 +1,4 @@
-"""How a PynamoDB call reaches DynamoDB, whichever way: botocore here, the event loop next door."""
+"""How a PynamoDB call reaches DynamoDB: by a wire, and by what botocore knows of the way."""
 
 import os
 import re
@@ -8,19 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import botocore.session
-from botocore.config import Config
 from botocore.credentials import Credentials, EnvProvider
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
-from botocore.parsers import ResponseParserError
-from botocore.retries.quota import RetryQuota
+from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.connection import Connection
 
 from api import attempts
-from api.attempts import Attempts
 from api.metrics import OK, Metrics
 from api.settings import Settings
 
-DYNAMODB_JSON = "application/x-amz-json-1."
 # The calls that say what they consumed, if asked.
 ITEM_OPERATIONS = frozenset({"GetItem", "PutItem", "UpdateItem", "Query", "TransactWriteItems"})
 
@@ -53,44 +48,6 @@ class Wire(Protocol):
     async def run(self, function: Callable[[], T]) -> T: ...
 
     def close(self) -> None: ...
-
-
-class BotocoreWire:
-    """Botocore's own client: it blocks, as a Lambda with one request at a time or a script may."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._client: Any = client(session(settings), settings)
-        self._budget = RetryQuota()
-        self._deadline = 0.0
-
-    def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        tries = Attempts(self._budget, self._deadline)
-        while True:
-            try:
-                return tries.succeeded(self._attempt(operation, arguments, tries))
-            except (ClientError, BotoCoreError) as error:
-                time.sleep(tries.pause_after(error))
-
-    async def run(self, function: Callable[[], T]) -> T:
-        self._deadline = time.monotonic() + attempts.REQUEST_SECONDS
-        return function()
-
-    def close(self) -> None:
-        self._client.close()
-
-    def _attempt(
-        self, operation: str, arguments: dict[str, Any], tries: Attempts
-    ) -> dict[str, Any]:
-        url = self._client.meta.endpoint_url
-        tries.seconds(url)
-        try:
-            answer: dict[str, Any] = self._client._make_api_call(operation, arguments)  # noqa: SLF001
-        except ResponseParserError as error:
-            raise ConnectionClosedError(endpoint_url=url) from error
-        if not answer["ResponseMetadata"]["HTTPHeaders"]["content-type"].startswith(DYNAMODB_JSON):
-            # Somebody's page: botocore makes an empty answer of it, which would say "no such item".
-            raise ConnectionClosedError(endpoint_url=url)
-        return answer
 
 
 def endpoint_url(settings: Settings) -> str:
@@ -130,19 +87,8 @@ def session(settings: Settings) -> botocore.session.Session:
 
 
 def client(session: botocore.session.Session, settings: Settings) -> Any:
-    """Make botocore's client: one attempt at a time, with time-outs that fit into a request."""
-    return session.create_client(
-        "dynamodb",
-        region_name=settings.aws_region,
-        endpoint_url=str(settings.dynamodb_endpoint) if settings.dynamodb_endpoint else None,
-        config=Config(
-            connect_timeout=attempts.CONNECT_SECONDS,
-            read_timeout=attempts.READ_SECONDS,
-            # The one mode in which botocore finds a cut answer out without a retry.
-            retries={"mode": "legacy", "total_max_attempts": 1},
-            parameter_validation=False,
-        ),
-    )
+    """Make botocore's client, which knows where DynamoDB answers."""
+    return session.create_client("dynamodb", region_name=settings.aws_region)
 
 
 class WiredConnection(Connection):

@@ -1,9 +1,15 @@
 """What Lambda calls: `handlers.http.handler`. Here the import is the start, once a container."""
 
 import gc
+import os
+
+from handlers import unread
 
 # Nearly all that is made from here on stays: to look for garbage in it lengthens the start.
 gc.disable()
+# The package has no plugin of pydantic's; to look for one is to read the metadata of all of it.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+unread.leave_out_manual()
 
 from api import logs
 from api.settings import Settings

@@ -14,7 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 from api import attempts
 from api.loop_wire import LoopWire, OutsideBridgeError
-from api.wire import BotocoreWire, Wire
+from api.wire import Wire
+from tests.support.botocore_wire import BotocoreWire
 from tests.support.builders import settings
 from tests.support.peer import Peer, scripted
 

@@ -19,7 +19,7 @@ from api.models import NewTask, Sort, Status, Task, TaskChange, TaskQuery
 from api.repository import TaskRepository
 from api.service import TaskService
 from api.table import Place, item_of
-from api.wire import BotocoreWire
+from tests.support.botocore_wire import BotocoreWire
 from tests.support.builders import settings
 from tests.support.processes import ROOT
 

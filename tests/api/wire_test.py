@@ -8,6 +8,7 @@ import pytest
 
 from api import wire
 from api.settings import Settings
+from tests.support import botocore_wire
 from tests.support.builders import SECRET
 
 REGIONS = [
@@ -79,4 +80,4 @@ def write(path: Path, text: str) -> None:
 def test_a_local_endpoint_is_taken_as_it_is() -> None:
     """Whatever else is configured."""
     config = Settings(cursor_secret=SECRET, dynamodb_endpoint="http://127.0.0.1:8100")
-    assert wire.endpoint_url(config) == wire.client(wire.session(config), config).meta.endpoint_url
+    assert wire.endpoint_url(config) == botocore_wire.client(config).meta.endpoint_url

@@ -30,6 +30,8 @@ from api.service import system_clock
 from api.settings import Settings
 from api.signing import Signer
 from api.table import (
+    LINEAGE,
+    NO_REVISION,
     PRIORITIES,
     STATUSES,
     TASK,
@@ -70,6 +72,7 @@ def stamps(task: Task) -> dict[str, Any]:
         "created_at": task.created_at,
         "updated_at": task.updated_at,
         "version": task.version,
+        **dict.fromkeys(LINEAGE, NO_REVISION),
         "revision": task.etag.strip('"'),
     }
 

@@ -14,6 +14,7 @@ import httptools
 ITEM: dict[str, Any] = {
     "pk": {"S": "ws#default"},
     "sk": {"S": "task#01M8451SKAJNW9G3KA457783YN"},
+    "all_scope": {"S": "default"},
     "status_scope": {"S": "default#todo"},
     "project_scope": {"S": "default#memory"},
     "assignee_scope": {"S": "default#ada"},
@@ -33,12 +34,15 @@ ITEM: dict[str, Any] = {
     "updated_at": {"S": "2026-11-23T12:10:49.322Z"},
     "version": {"N": "1"},
     "revision": {"S": "20a3d7b635ec416a"},
+    "revision_1": {"S": "-"},
+    "revision_2": {"S": "-"},
+    "revision_3": {"S": "-"},
 }
 ID = ITEM["sk"]["S"].removeprefix("task#")
 PAGE = 25
 
 
-def _answer(content: dict[str, Any]) -> bytes:
+def answer(content: dict[str, Any]) -> bytes:
     body = json.dumps(content, separators=(",", ":")).encode()
     head = (
         "HTTP/1.1 200 OK\r\nServer: Server\r\nContent-Type: application/x-amz-json-1.0\r\n"
@@ -51,8 +55,8 @@ def _answer(content: dict[str, Any]) -> bytes:
 
 CONSUMED = {"TableName": "tasks", "CapacityUnits": 1.0}
 ANSWERS = {
-    "GetItem": _answer({"Item": ITEM, "ConsumedCapacity": CONSUMED}),
-    "Query": _answer(
+    "GetItem": answer({"Item": ITEM, "ConsumedCapacity": CONSUMED}),
+    "Query": answer(
         {
             "Items": [ITEM] * PAGE,
             "Count": PAGE,
@@ -60,10 +64,10 @@ ANSWERS = {
             "ConsumedCapacity": CONSUMED,
         }
     ),
-    "PutItem": _answer({"ConsumedCapacity": CONSUMED}),
-    "UpdateItem": _answer({"Attributes": ITEM, "ConsumedCapacity": CONSUMED}),
-    "UpdateTimeToLive": _answer({}),
-    "DescribeTable": _answer({"Table": {"TableName": "tasks", "TableStatus": "ACTIVE"}}),
+    "PutItem": answer({"ConsumedCapacity": CONSUMED}),
+    "UpdateItem": answer({"Attributes": ITEM, "ConsumedCapacity": CONSUMED}),
+    "UpdateTimeToLive": answer({}),
+    "DescribeTable": answer({"Table": {"TableName": "tasks", "TableStatus": "ACTIVE"}}),
 }
 
 

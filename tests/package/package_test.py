@@ -24,6 +24,7 @@ MOST_BYTES = 20_000_000
 UNWANTED = {
     "aiohttp",
     "boto3",
+    "botocore.docs.service",
     "httpx",
     "jinja2",
     "moto",
@@ -58,8 +59,10 @@ status = handler(json.loads(sys.argv[1]), None)["statusCode"]
 files = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
 print(json.dumps([status, sorted(sys.modules), files]))
 """
+# In the state that the function's own start leaves, as where credentials are renewed.
 CREDENTIALS = """
 import asyncio
+import handlers.http
 from api.settings import Settings
 from api.signing import Credentials
 from api.wire import credentials

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from api import attempts
-from api.loop_wire import LoopWire
 from api.main import create_app
-from api.wire import BotocoreWire
 from tests.support.builders import Client, settings
 from tests.support.faults import Fault, FaultProxy
 from tests.support.server import serving
@@ -15,16 +13,13 @@ from tests.support.server import serving
 SILENCE_SECONDS = 0.1
 
 
-@pytest.fixture(params=[LoopWire, BotocoreWire])
-def silenced(
-    moto: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Client, FaultProxy]]:
+@pytest.fixture
+def silenced(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Client, FaultProxy]]:
     """A client of an app whose store can fall silent, and the proxy that silences it."""
     with FaultProxy(moto) as proxy:
         config = settings(proxy.url)
         monkeypatch.setattr(attempts, "READ_SECONDS", SILENCE_SECONDS * 5)
-        wire = request.param(config)
-        with serving(create_app(config, wire=wire)) as url, Client(base_url=url) as client:
+        with serving(create_app(config)) as url, Client(base_url=url) as client:
             yield client, proxy
 
 

@@ -15,7 +15,7 @@ from api.loop_wire import LoopWire
 from api.main import create_app
 from api.models import NewTask, Task, TaskChange, TaskQuery
 from api.service import TaskService
-from api.wire import BotocoreWire
+from tests.support.botocore_wire import BotocoreWire
 from tests.support.builders import settings
 from tests.support.faults import Fault, FaultProxy, once, times
 from tests.support.figures import SOAKING, Figures
