@@ -69,6 +69,7 @@ class Load:
         self._connections: set[Watched] = set()
         # In the order in which their clients began to lag.
         self._lagging: dict[Watched, None] = {}
+        self._is_watched = False
         self._shed = 0
         metrics.expect_connections()
         self._shed_series = {
@@ -86,9 +87,8 @@ class Load:
         return len(self._connections) <= self.limits.connections + reserved
 
     def enter(self, connection: Watched) -> None:
-        if not self._connections:
-            self._watch_again()
         self._connections.add(connection)
+        self._keep_watching()
         self.metrics.connections.inc()
 
     def leave(self, connection: Watched) -> None:
@@ -112,10 +112,13 @@ class Load:
         self._shed += 1
         self._shed_series[method if method in METHODS else OTHER_METHOD].inc()
 
-    def _watch_again(self) -> None:
-        asyncio.get_running_loop().call_later(self.limits.watch_seconds, self._watch)
+    def _keep_watching(self) -> None:
+        if not self._is_watched:
+            self._is_watched = True
+            asyncio.get_running_loop().call_later(self.limits.watch_seconds, self._watch)
 
     def _watch(self) -> None:
+        self._is_watched = False
         now = asyncio.get_running_loop().time()
         for connection in list(self._connections):
             connection.check(now)
@@ -123,4 +126,4 @@ class Load:
             logger.warning("shed", extra={"fields": {"requests": self._shed}})
             self._shed = 0
         if self._connections:
-            self._watch_again()
+            self._keep_watching()

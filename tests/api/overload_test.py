@@ -1,12 +1,14 @@
 """The limits as they ship: listed where an operator looks, and within what the process may open."""
 
+import asyncio
 import re
 import resource
 from typing import Any
 
 import pytest
 
-from api.overload import LIMITS, Limits
+from api.metrics import Metrics
+from api.overload import LIMITS, Limits, Load
 from api.server import allow_descriptors
 from tests.support.processes import ROOT
 
@@ -18,6 +20,33 @@ def test_the_documented_limits_are_the_ones_there_are() -> None:
     rows = ROW.findall((ROOT / "docs/overload.md").read_text())
     documented = {name: int(value.replace(" ", "")) for name, value in rows}
     assert documented == LIMITS._asdict()
+
+
+class Checked:
+    """A connection that counts how often it is looked at."""
+
+    unread_bytes = 0
+
+    def __init__(self) -> None:
+        self.checks = 0
+
+    def check(self, now: float) -> None:  # noqa: ARG002 - what it is compared with
+        self.checks += 1
+
+    def end(self, reason: str) -> None: ...
+
+
+@pytest.mark.anyio
+async def test_one_watch_is_enough() -> None:
+    """Connections that come and go by the hundred, one at a time, start no more of them."""
+    load, one = Load(Metrics("dev"), Limits(watch_seconds=0.02)), Checked()
+    for _ in range(200):
+        load.enter(one)
+        load.leave(one)
+    load.enter(one)
+    await asyncio.sleep(0.1)
+    assert 1 <= one.checks < 20
+    load.leave(one)
 
 
 @pytest.mark.parametrize(
