@@ -2,29 +2,20 @@
 
 import asyncio
 import math
-import random
 from enum import Enum, auto
-from functools import cache, partial
-from typing import Any, NamedTuple, cast
+from functools import partial
+from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from api import addresses, errors, problem_json
-from api.headers import OF_DATA
+from api import addresses, errors, raw_answers
 from api.logs import RequestLog
 from api.metrics import OTHER_METHOD, UNMATCHED
 from api.overload import Load
 
 # The platform's questions are answered however much there is to do.
 NEVER_SHED = frozenset({b"/livez", b"/readyz", b"/metrics"})
-# Stands for an id in an answer that is written once and sent often.
-ID_BYTES = 16
-ANY_ID = "?" * ID_BYTES
 
 
 class Stage(Enum):
@@ -35,17 +26,6 @@ class Stage(Enum):
     BODY = auto()
     ANSWER = auto()
     LEAVE = auto()
-
-
-class Answer(NamedTuple):
-    """An answer without the app, as it goes over the wire."""
-
-    head: bytes
-    body: bytes
-
-    def under(self, request_id: str) -> "Answer":
-        found = request_id.encode()
-        return Answer(*(part.replace(ANY_ID.encode(), found) for part in self))
 
 
 class _Answered:
@@ -258,7 +238,7 @@ class Connection(HttpToolsProtocol):
         method = self.parser.get_method().decode("ascii")
         self.cycle = ANSWERED
         self._load.shed(method)
-        answer = _answer(errors.Overloaded).under(_new_id())
+        answer = raw_answers.overloaded(raw_answers.new_id())
         self.transport.write(answer.head if method == "HEAD" else answer.head + answer.body)
         if not self.parser.should_keep_alive():
             self._leave()
@@ -270,36 +250,22 @@ class Connection(HttpToolsProtocol):
             # A word now would stand in the middle of another answer.
             self.end("pipelining")
             return
-        request_id = _new_id()
+        request_id = raw_answers.new_id()
         status = str(problem.status)
         self._load.metrics.requests.labels(OTHER_METHOD, UNMATCHED, status).inc()
-        self._log.write(_line(request_id, problem.status, self._peer))
-        self.transport.write(b"".join(_render(problem, request_id, b"connection: close\r\n")))
+        self._log.write(
+            {
+                "id": request_id,
+                "method": OTHER_METHOD,
+                "route": UNMATCHED,
+                "status": problem.status,
+                "client": self._peer,
+            }
+        )
+        self.transport.write(b"".join(raw_answers.last(problem, request_id)))
         self._leave()
 
     def _leave(self) -> None:
         """Close when the client has, or soon; at once would take back what it has not read."""
         self._wait_for(Stage.LEAVE, self._limits.linger_seconds)
         self.transport.write_eof()
-
-
-def _new_id() -> str:
-    return f"{random.getrandbits(4 * ID_BYTES):0{ID_BYTES}x}"
-
-
-@cache
-def _answer(problem: type[errors.Overloaded]) -> Answer:
-    return _render(problem(), ANY_ID)
-
-
-def _render(problem: errors.Problem, request_id: str, more: bytes = b"") -> Answer:
-    answer = problem_json.render(problem, request_id)
-    headers = [*answer.raw_headers, (b"x-request-id", request_id.encode()), *OF_DATA]
-    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    return Answer(STATUS_LINE[problem.status] + lines + more + b"\r\n", bytes(answer.body))
-
-
-def _line(request_id: str, status: int, peer: str) -> dict[str, Any]:
-    """What the log says of every request, of one that nobody could read."""
-    known = {"id": request_id, "method": OTHER_METHOD, "route": UNMATCHED, "status": status}
-    return {**known, "client": peer}
