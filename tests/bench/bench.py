@@ -184,6 +184,7 @@ def _wrk(url: str, operation: Operation, connections: int, seconds: int) -> list
             "LOAD_METHOD": operation.method,
             "LOAD_BODY": operation.body,
             "LOAD_CONTENT_TYPE": operation.content_type,
+            "LOAD_IF_MATCH": stub.ETAG,
         },
         capture_output=True,
         text=True,

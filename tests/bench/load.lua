@@ -2,7 +2,7 @@
 wrk.method = os.getenv("LOAD_METHOD")
 wrk.body = os.getenv("LOAD_BODY")
 wrk.headers["Content-Type"] = os.getenv("LOAD_CONTENT_TYPE")
-wrk.headers["If-Match"] = "*"
+wrk.headers["If-Match"] = os.getenv("LOAD_IF_MATCH")
 
 function done(summary, latency)
    local failed = summary.errors.status + summary.errors.connect + summary.errors.read

@@ -38,6 +38,7 @@ ITEM: dict[str, Any] = {
     "revision_2": {"S": "-"},
     "revision_3": {"S": "-"},
 }
+ETAG = f'"{ITEM["revision"]["S"]}"'
 ID = ITEM["sk"]["S"].removeprefix("task#")
 PAGE = 25
 
