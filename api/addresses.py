@@ -1,5 +1,6 @@
 """Where a request comes from: the socket's peer, or what trusted proxies say of it."""
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.types import Scope
@@ -39,6 +40,7 @@ def network(address: str) -> str:
     return str(ip_network((address, IPV6_PREFIX), strict=False))
 
 
+@lru_cache(maxsize=1024)
 def _address(text: str) -> str | None:
     try:
         found = ip_address(text.strip())
