@@ -99,10 +99,11 @@ def _stretch(api: Api, multiple: int, capacity: float) -> report.Stretch:
 
 
 def test_three_times_the_capacity_leaves_most_of_it(stretches: list[report.Stretch]) -> None:
-    """What is refused costs little enough that the rest is answered."""
+    """What is refused costs little enough that the rest is answered; more still ends nothing."""
     best = max(one.goodput for one in stretches)
     for one in stretches:
-        assert one.goodput >= 0.7 * best, report.stretch_table(stretches)
+        share = 0.7 if one.multiple <= 3 else 0.5
+        assert one.goodput >= share * best, report.stretch_table(stretches)
 
 
 def test_every_request_is_answered_well_or_told_to_come_again(
