@@ -10,6 +10,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api import addresses, errors, raw_answers
+from api.headers import new_request_id
 from api.logs import RequestLog
 from api.metrics import OTHER_METHOD, UNMATCHED
 from api.overload import Load
@@ -72,7 +73,6 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._stage is Stage.LEAVE:
             return
-        self._unset_keepalive_if_required()
         try:
             self._feed(data)
         except httptools.HttpParserUpgrade:
@@ -238,7 +238,7 @@ class Connection(HttpToolsProtocol):
         method = self.parser.get_method().decode("ascii")
         self.cycle = ANSWERED
         self._load.shed(method)
-        answer = raw_answers.overloaded(raw_answers.new_id())
+        answer = raw_answers.overloaded(new_request_id())
         self.transport.write(answer.head if method == "HEAD" else answer.head + answer.body)
         if not self.parser.should_keep_alive():
             self._leave()
@@ -250,7 +250,7 @@ class Connection(HttpToolsProtocol):
             # A word now would stand in the middle of another answer.
             self.end("pipelining")
             return
-        request_id = raw_answers.new_id()
+        request_id = new_request_id()
         status = str(problem.status)
         self._load.metrics.requests.labels(OTHER_METHOD, UNMATCHED, status).inc()
         self._log.write(

@@ -1,5 +1,6 @@
 """Headers that are no resource's own: what browsers are told, and what a trace brings along."""
 
+import random
 import re
 from typing import NamedTuple
 
@@ -34,6 +35,13 @@ OF_THE_PAGE: RawHeaders = [
 TRACEPARENT = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?"
 )
+
+ID_BYTES = 16
+
+
+def new_request_id() -> str:
+    """Make an id for a request that brings none."""
+    return f"{random.getrandbits(4 * ID_BYTES):0{ID_BYTES}x}"
 
 
 class Trace(NamedTuple):

@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-import random
 import re
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import addresses, errors, problem_json
-from api.headers import OF_DATA, OF_THE_PAGE, RawHeaders, Trace, trace
+from api.headers import OF_DATA, OF_THE_PAGE, RawHeaders, Trace, new_request_id, trace
 from api.logs import RequestLog
 from api.metrics import CLIENT_GONE, METHODS, OTHER_METHOD, UNMATCHED, Metrics
 from api.overload import LIMITS
@@ -104,7 +103,7 @@ class Exchange:
 
     def _read_head(self) -> None:
         """Take the caller's id if it is harmless in a log line, or make one; note the rest."""
-        self.scope["request_id"] = f"{random.getrandbits(64):016x}"
+        self.scope["request_id"] = new_request_id()
         for name, value in self.scope["headers"]:
             if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
                 self.scope["request_id"] = value.decode()

@@ -1,14 +1,12 @@
 """Answers without the app, as they go over the wire."""
 
-import random
 from functools import cache
 from http import HTTPStatus
 from typing import NamedTuple
 
 from api import errors, problem_json
-from api.headers import OF_DATA
+from api.headers import ID_BYTES, OF_DATA
 
-ID_BYTES = 16
 # Stands for an id in an answer that is written once and sent often.
 ANY_ID = "?" * ID_BYTES
 LAST = b"connection: close\r\n"
@@ -19,11 +17,6 @@ class Answer(NamedTuple):
 
     head: bytes
     body: bytes
-
-
-def new_id() -> str:
-    """Make an id for a request of which nothing was read."""
-    return f"{random.getrandbits(4 * ID_BYTES):0{ID_BYTES}x}"
 
 
 def overloaded(request_id: str) -> Answer:

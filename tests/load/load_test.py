@@ -13,7 +13,8 @@ from tests.load.client import quantile
 from tests.load.parts import Api, Probe
 
 MULTIPLES = (1, 2, 3, 4, 5)
-STRETCH_SECONDS = 4
+ROUNDS = 3
+STRETCH_SECONDS = 3
 # More than the API works on at once, and than wait for an answer while it sheds.
 CONNECTIONS = 512
 SATURATING_CONNECTIONS = 64
@@ -26,8 +27,8 @@ GOOD_SHARE = 0.2
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[Api]:
-    with parts.serving() as api:
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with parts.serving(tmp_path_factory.mktemp("logs")) as api:
         _saturate(api)
         yield api
 
@@ -40,9 +41,9 @@ def capacity(api: Api) -> float:
 
 @pytest.fixture(scope="module")
 def stretches(api: Api, capacity: float) -> list[report.Stretch]:
-    """What each multiple of the capacity came to."""
-    found = [_stretch(api, multiple, capacity) for multiple in MULTIPLES]
-    report.save("stretches", found)
+    """What each multiple of the capacity came to, in rounds: the machine has other things to do."""
+    found = [_stretch(api, multiple, capacity) for _ in range(ROUNDS) for multiple in MULTIPLES]
+    report.save("stretches", report.middle(found))
     return found
 
 
@@ -88,6 +89,7 @@ def _stretch(api: Api, multiple: int, capacity: float) -> report.Stretch:
         goodput=served / STRETCH_SECONDS,
         shed=found["statuses"].get("503", 0) / found["sent"],
         failed=found["sent"] - served - found["statuses"].get("503", 0),
+        unsent=found["unsent"],
         served_p99=found["p99"]["200"],
         shed_p99=found["p99"].get("503", 0),
         livez_p99=quantile(alive.seconds, 0.99),
@@ -100,10 +102,11 @@ def _stretch(api: Api, multiple: int, capacity: float) -> report.Stretch:
 
 def test_three_times_the_capacity_leaves_most_of_it(stretches: list[report.Stretch]) -> None:
     """What is refused costs little enough that the rest is answered; more still ends nothing."""
-    best = max(one.goodput for one in stretches)
-    for one in stretches:
+    middle = report.middle(stretches)
+    best = max(one.goodput for one in middle)
+    for one in middle:
         share = 0.7 if one.multiple <= 3 else 0.5
-        assert one.goodput >= share * best, report.stretch_table(stretches)
+        assert one.goodput >= share * best, report.stretch_table(middle)
 
 
 def test_every_request_is_answered_well_or_told_to_come_again(
@@ -121,9 +124,9 @@ def test_what_is_shed_reaches_no_store(stretches: list[report.Stretch]) -> None:
 
 def test_health_is_answered_whatever_there_is_to_do(stretches: list[report.Stretch]) -> None:
     """Sooner than what is served, and never with a refusal."""
-    for one in stretches[1:]:
+    for one in stretches:
         assert one.unhealthy == 0
-        assert one.livez_p99 < one.served_p99, report.stretch_table(stretches)
+        assert one.multiple == 1 or one.livez_p99 < one.served_p99, report.stretch_table(stretches)
 
 
 def test_a_crowd_of_slow_clients_takes_little_from_the_good(crowd: report.Crowd) -> None:

@@ -4,24 +4,20 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import httpx
 
-from tests.bench import stub
-from tests.support.builders import SECRET
-from tests.support.processes import POLL_SECONDS, ROOT, is_free
+from tests.bench import bench, stub
+from tests.support.processes import ROOT
 
 # A page of tasks: the dearest answer that is asked for often.
 PATH = f"/v1/tasks?limit={stub.PAGE}"
-START_SECONDS = 20
 PROBE_SECONDS = 0.02
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -30,11 +26,12 @@ class Api(NamedTuple):
     """The API in a process of its own."""
 
     pid: int
-    port: int
+    url: str
+    logs: Path
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
 
     @property
     def resident_bytes(self) -> int:
@@ -56,36 +53,24 @@ class Api(NamedTuple):
 
 
 @contextmanager
-def serving() -> Iterator[Api]:
+def serving(logs: Path) -> Iterator[Api]:
     """Serve the API as it ships, on a store that always takes the same short time."""
-    with ExitStack() as stack:
-        store = stack.enter_context(_program("-m", "tests.bench.stub", "0", stdout=subprocess.PIPE))
+    stubbed = [sys.executable, "-m", "tests.bench.stub", "0"]
+    with bench.started(stubbed, logs / "store.log") as store:
         assert store.stdout
-        endpoint = f"http://127.0.0.1:{store.stdout.readline().decode().strip()}"
-        port = next(port for port in range(18000, 19000) if is_free("127.0.0.1", port))
-        environment = {
-            **os.environ,
-            "AUTH": "off",
-            "PORT": str(port),
-            "DYNAMODB_ENDPOINT": endpoint,
-            "CURSOR_SECRET": SECRET,
-            "LOG_FORMAT": "json",
-            "TABLE_NAME": "tasks",
-        }
-        log = stack.enter_context(tempfile.TemporaryFile())
-        api = stack.enter_context(_program("-m", "api", env=environment, stderr=log))
-        _wait_for(f"http://127.0.0.1:{port}/readyz")
-        yield Api(api.pid, port)
+        endpoint = f"http://127.0.0.1:{store.stdout.readline().strip()}"
+        with bench.running("this app", endpoint, logs) as (pid, url):
+            yield Api(pid, url, logs)
 
 
 @contextmanager
 def crowded(api: Api, *, silent: int, trickling: int) -> Iterator[None]:
     """Keep so many clients at the API that take a place and do nothing with it."""
-    numbers = (str(api.port), str(silent), str(trickling))
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with _program("-m", "tests.load.crowd", *numbers, **pipes) as crowd:
+    command = [sys.executable, "-m", "tests.load.crowd"]
+    numbers = [str(api.port), str(silent), str(trickling)]
+    with bench.started(command + numbers, api.logs / "crowd.log") as crowd:
         assert crowd.stdout
-        assert crowd.stdout.readline() == b"there\n"
+        assert crowd.stdout.readline() == "there\n"
         yield
 
 
@@ -113,25 +98,3 @@ class Probe:
                 began = time.perf_counter()
                 self.failures += client.get(self._url).status_code != 200
                 self.seconds.append(time.perf_counter() - began)
-
-
-@contextmanager
-def _program(*arguments: str, **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, **options)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-        except OSError:
-            assert time.monotonic() < deadline, f"{url} does not answer"
-            time.sleep(POLL_SECONDS)
-        else:
-            return

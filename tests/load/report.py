@@ -21,6 +21,7 @@ class Stretch(NamedTuple):
     goodput: float
     shed: float
     failed: int
+    unsent: int
     served_p99: float
     shed_p99: float
     livez_p99: float
@@ -51,20 +52,28 @@ def save(name: str, found: Any) -> None:
     RESULTS.write_text(json.dumps(known | {name: found}, indent=1))
 
 
+def middle(stretches: list[Stretch]) -> list[Stretch]:
+    """Take of each multiple the stretch of middling goodput."""
+    rounds: dict[int, list[Stretch]] = {}
+    for one in stretches:
+        rounds.setdefault(one.multiple, []).append(one)
+    return [sorted(same, key=lambda one: one.goodput)[len(same) // 2] for same in rounds.values()]
+
+
 def stretch_table(stretches: list[Stretch]) -> str:
     best = max(one.goodput for one in stretches)
     lines = [
         (
             "| times the capacity | offered req/s | served req/s | of the best | shed | failed "
-            "| p99 ms served | shed | /livez | /readyz |"
+            "| unsent | p99 ms served | shed | /livez | /readyz |"
         ),
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in stretches:
         times = (one.served_p99, one.shed_p99, one.livez_p99, one.readyz_p99)
         lines.append(
             f"| {one.multiple} | {one.offered:.0f} | {one.goodput:.0f} | {one.goodput / best:.0%} "
-            f"| {one.shed:.0%} | {one.failed} | "
+            f"| {one.shed:.0%} | {one.failed} | {one.unsent} | "
             + " | ".join(f"{1000 * seconds:.0f}" for seconds in times)
             + " |"
         )
