@@ -172,6 +172,30 @@ async def test_a_change_that_never_arrived_is_told_from_one_that_did(tracker: Tr
     assert (current.title, current.version) == ("Other 1", 8)
 
 
+async def test_a_change_under_a_key_is_not_made_past_others(tracker: Tracker) -> None:
+    """It was worked out from a state that is gone: what others wrote since is not overwritten."""
+    task = await tracker.tasks.create(W, NEW)
+    async with tracker.losing(tracker.others(task.id, 1), arrives=False):
+        with pytest.raises(StaleTag):
+            await tracker.tasks.change_once(
+                W, task.id, parse_strong(task.etag), TaskChange(status=Status.DONE), "k"
+            )
+    current = await tracker.tasks.get(W, task.id)
+    assert (current.title, current.status, current.version) == ("Other 0", Status.TODO, 2)
+
+
+async def test_a_change_of_whatever_is_there_under_a_key_is_made_on_what_others_left(
+    tracker: Tracker,
+) -> None:
+    """The star allows the new state too, so the change is worked out anew from that."""
+    task = await tracker.tasks.create(W, NEW)
+    change = TaskChange(status=Status.DONE)
+    async with tracker.losing(tracker.others(task.id, 1), arrives=False):
+        changed = await tracker.tasks.change_once(W, task.id, ANY, change, "k")
+    assert isinstance(changed, Task)
+    assert (changed.title, changed.status, changed.version) == ("Other 0", Status.DONE, 3)
+
+
 async def test_a_change_of_whatever_is_there_is_not_made_again(tracker: Tracker) -> None:
     """The star is tied to the state that was there: what others wrote since is not overwritten."""
     task = await tracker.tasks.create(W, NEW)

@@ -178,7 +178,7 @@ DEFENCES = {
         "repository.py",
         'TaskItem.revision == item["revision"]["S"]',
         "TaskItem.pk.exists()",
-        KEYS + "of_many_keys_on_one_state_one_wins",
+        LOST + "a_change_under_a_key_is_not_made_past_others",
     ),
     "a task by its id is read consistently": Defence(
         "items.py",
