@@ -45,7 +45,8 @@ bootstrap-key:  ## Print a fresh BOOTSTRAP_KEY, which opens /v1/keys for the fir
 
 test: $(READY)  ## Run every test, with coverage and the time it took
 	@mkdir -p build
-	@$(BIN)/python -m pytest --cov --cov-report=term --durations=5 $(ARGS)
+	@$(BIN)/python -m pytest --cov --cov-report=term --durations=5 \
+		--numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 stack-test: $(READY)  ## Try rules, dashboards and alerts on a live Prometheus, under real traffic
 	@$(BIN)/python -m pytest tests/stack --no-cov -q $(ARGS)

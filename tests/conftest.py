@@ -10,6 +10,17 @@ from tests.support.faults import Fault, FaultProxy
 from tests.support.presence import absent
 from tests.support.server import serving
 
+pytest_plugins = ["tests.support.summary"]
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tell schemathesis' operations apart: it puts them into the names, pytest 9.2 reads no names.
+
+    Of tests with one id, workers would run one alone.
+    """
+    if (operation := getattr(item, "operation_label", None)) and item.id.params is None:
+        item._id = item.id.with_params(operation)
+
 
 @pytest.fixture
 def anyio_backend() -> str:

@@ -105,7 +105,7 @@ def test_a_patch_that_is_no_object_is_refused(client: Client) -> None:
     assert response.status_code == 422
 
 
-@pytest.mark.parametrize(("before", "after"), [(a, b) for a in MOVES for b in MOVES[a]])
+@pytest.mark.parametrize(("before", "after"), [(a, b) for a in MOVES for b in sorted(MOVES[a])])
 def test_a_legal_move_is_made(client: Client, before: Status, after: Status) -> None:
     """Each move in the table works."""
     assert client.changed(client.create(status=before), status=after)["status"] == after

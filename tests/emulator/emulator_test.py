@@ -6,7 +6,7 @@ import re
 import signal
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,7 +93,7 @@ def test_it_runs_on_the_python_of_the_preview(task_root: Path) -> None:
 
 
 def test_a_container_starts_once_and_then_is_warm(
-    emulator: Emulator, capsys: pytest.CaptureFixture[str]
+    emulator: Emulator, report: Callable[[str], None]
 ) -> None:
     """The first call waits for the start; those after it have the same process."""
     seconds = []
@@ -109,8 +109,7 @@ def test_a_container_starts_once_and_then_is_warm(
     builds = [len(measured(each, "task_tracker_build")) for each in invocations]
     assert builds == [1] + [0] * WARM_CALLS
     cold, warm = seconds[0], statistics.median(seconds[1:])
-    with capsys.disabled():
-        print(f"\ncold {cold * 1000:.0f} ms, warm {warm * 1000:.1f} ms: {cold / warm:.0f} to 1")
+    report(f"cold {cold * 1000:.0f} ms, warm {warm * 1000:.1f} ms: {cold / warm:.0f} to 1")
     assert cold > warm
 
 
@@ -146,7 +145,7 @@ def test_each_invocation_has_its_line_and_its_metrics(emulator: Emulator) -> Non
 
 
 def test_a_warm_function_answers_as_a_server_does(
-    store: str, emulate: Emulate, capsys: pytest.CaptureFixture[str]
+    store: str, emulate: Emulate, report: Callable[[str], None]
 ) -> None:
     """Status, headers and body, of whatever a client with a key can ask."""
     build = preview.read().variables["BUILD"]
@@ -163,8 +162,7 @@ def test_a_warm_function_answers_as_a_server_does(
         server = door.tenant("default", *keys.Scope)
         for name, provoke in cases.items():
             assert normalised(provoke(client)) == normalised(provoke(server)), name
-    with capsys.disabled():
-        print(f"\n{len(cases)} cases with the same answer from the server and from the package")
+    report(f"{len(cases)} cases with the same answer from the server and from the package")
 
 
 def normalised(response: httpx.Response) -> contract_test.Answer:
@@ -254,7 +252,7 @@ def test_a_store_that_throttles_is_a_problem(store: str, emulate: Emulate) -> No
 # The whole walk
 
 
-def test_the_smoke_test_walks_it(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_smoke_test_walks_it(emulator: Emulator, report: Callable[[str], None]) -> None:
     """As the workflow walks a preview: with its bootstrap key, over HTTP."""
     gateway = Gateway(emulator, "function_url")
 
@@ -269,7 +267,6 @@ def test_the_smoke_test_walks_it(emulator: Emulator, capsys: pytest.CaptureFixtu
 
     with running(uvicorn.Config(pass_on, port=0, lifespan="off", log_config=None)) as url:
         done = run(url, BOOTSTRAP_KEY=BOOTSTRAP)
-    with capsys.disabled():
-        print(f"\n{done.stdout}", end="")
+    report(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("does what it should.\n")

