@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch_test import free_port
 from tests.support.builders import SECRET
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, free_port
 
 # Where a package is not called what its distribution is.
 DISTRIBUTIONS = {

@@ -15,13 +15,9 @@ import pytest
 from tests.support import processes
 from tests.support.builders import Client
 from tests.support.doors import BOOTSTRAP, door
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, free_port
 
 LAUNCH = [sys.executable, "-m", "tests.support.launch", "--data"]
-
-
-def free_port() -> int:
-    return next(port for port in range(8300, 8400) if processes.is_free("127.0.0.1", port))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 import uuid
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.config import SchemathesisConfig
@@ -79,3 +80,9 @@ def test_the_fuzzer_reaches_tasks(served: Client) -> None:
     for method, status in (("GET", 200), ("PATCH", 200), ("DELETE", 204)):
         labels = f'method="{method}",route="/v1/tasks/{{task_id}}",status="{status}"'
         assert f"http_requests_total{{{labels}}}" in metrics
+
+
+def test_no_two_tests_have_one_id(request: pytest.FixtureRequest) -> None:
+    """Of those, workers would run one alone; see conftest.pytest_itemcollected."""
+    ids = [item.nodeid for item in request.session.items]
+    assert len(ids) == len(set(ids))

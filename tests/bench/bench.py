@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.bench import stub
-from tests.support.processes import ROOT, is_free
+from tests.support.processes import ROOT, free_port
 
 SYSTEMS = ("this app", "bare", "pynamodb-threads", "boto3-threads", "aiobotocore", "aiodynamo")
 CONNECTIONS = (1, 16, 64)
@@ -123,7 +123,7 @@ def command_for(system: str, port: int) -> list[str]:
 @contextmanager
 def running(system: str, endpoint: str, logs: Path) -> Iterator[tuple[int, str]]:
     """Start a system, its log in a file, and give its process id and its address."""
-    port = next(port for port in range(8400, 8500) if is_free("127.0.0.1", port))
+    port = free_port()
     environment = {
         "PORT": str(port),
         "DYNAMODB_ENDPOINT": endpoint,

@@ -22,7 +22,7 @@ def _wrk() -> None:
 
 def test_cpu_time_is_counted_by_request(tmp_path: Path) -> None:
     """An app that burns twice the CPU time shows twice the figure, beyond what serving costs."""
-    port = next(port for port in range(8500, 8600) if processes.is_free("127.0.0.1", port))
+    port = processes.free_port()
     command = f"-m uvicorn tests.bench.burner:app --port {port} --no-access-log".split()
     with bench.started([sys.executable, *command], tmp_path / "log") as process:
         while processes.is_free("127.0.0.1", port):

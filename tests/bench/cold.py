@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from tests.bench import bench, invoke, starts
 from tests.bench.starts import PATH, TREES, Candidate, Store, environment, run
-from tests.support.processes import ROOT, is_free
+from tests.support.processes import ROOT, free_port
 
 OURS, HELLO, USUAL = "this app", "hello", "the usual way"
 CANDIDATES = {
@@ -91,7 +91,7 @@ def served(
 ) -> Iterator[tuple[subprocess.Popen[bytes], http.client.HTTPConnection]]:
     """Start the server as a container does, on the same store."""
     tree = TREES / "server"
-    port = next(port for port in range(8600, 8700) if is_free("127.0.0.1", port))
+    port = free_port()
     # uvicorn's event loop looks names up itself.
     own = {"PORT": str(port), "DYNAMODB_ENDPOINT": f"https://localhost:{store.port}"}
     with (TREES / "server.log").open("w") as log:

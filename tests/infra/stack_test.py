@@ -28,11 +28,10 @@ from tests.infra.conftest import (
     variables,
 )
 from tests.infra.terraform import REGION, Failed
-from tests.launch_test import free_port
 from tests.support import builders
 from tests.support.packaging import make
 from tests.support.presence import need
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, free_port
 from tests.support.server import serving
 from tests.support.stack import rule_groups
 

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.launch_test import free_port
-from tests.support.processes import POLL_SECONDS, ROOT, is_free
+from tests.support.processes import POLL_SECONDS, ROOT, free_port, is_free
 
 REGION = "eu-central-1"
 START_SECONDS = 60

