@@ -236,11 +236,9 @@ class Metrics:
                 self.tasks_moved.labels(status, wanted)
 
     def expect_connections(self) -> None:
-        """Begin the series of what is refused before the app at 0, where there are sockets."""
+        """Begin the series of what sockets bring at 0, where there are any."""
         for reason in CUTS:
             self.connections_cut.labels(reason)
-        for method in (*METHODS, OTHER_METHOD):
-            self.requests.labels(method, SHED, "503")
         for status in ("400", "408", "431"):
             self.requests.labels(OTHER_METHOD, UNMATCHED, status)
 

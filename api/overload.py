@@ -72,6 +72,7 @@ class Load:
         self._is_watched = False
         self._shed = 0
         metrics.expect_connections()
+        # Made once, which begins them at 0; nothing is looked up where a request is refused.
         self._shed_series = {
             method: metrics.requests.labels(method, SHED, "503")
             for method in (*METHODS, OTHER_METHOD)

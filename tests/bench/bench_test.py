@@ -1,32 +1,28 @@
 """The benchmark's harness: it measures what it says."""
 
-import os
-import shutil
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.bench import bench
-from tests.support import processes
+from tests.support.presence import need
+from tests.support.processes import free_port, wait_until_taken
+
+START_SECONDS = 20
 
 
 @pytest.fixture(autouse=True)
 def _wrk() -> None:
-    if not shutil.which("wrk"):
-        if os.environ.get("CI"):
-            pytest.fail("CI must run this: wrk is not installed")
-        pytest.skip("wrk, which makes the benchmark's load, is not on this machine")
+    need("wrk", "wrk")
 
 
 def test_cpu_time_is_counted_by_request(tmp_path: Path) -> None:
     """An app that burns twice the CPU time shows twice the figure, beyond what serving costs."""
-    port = processes.free_port()
+    port = free_port()
     command = f"-m uvicorn tests.bench.burner:app --port {port} --no-access-log".split()
     with bench.started([sys.executable, *command], tmp_path / "log") as process:
-        while processes.is_free("127.0.0.1", port):
-            time.sleep(0.05)
+        assert wait_until_taken(port, process, START_SECONDS)
         nothing, once, twice = (
             bench.load(
                 process.pid,

@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import trustme
 from ulid import ULID
 
 from api import keys
 from tests.bench import bench, stub
+from tests.support.gateway import function_url
 from tests.support.packaging import MACHINES, make
 from tests.support.processes import ROOT
 
@@ -104,17 +106,9 @@ def trust(tree: Path, authority: bytes) -> None:
 
 
 def event(key: str) -> dict[str, Any]:
-    """Make what an HTTP API sends for a read of one task."""
-    about = {"method": "GET", "path": PATH, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7"}
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": PATH,
-        "rawQueryString": "",
-        "headers": {"host": "tracker.example", "authorization": f"Bearer {key}"},
-        "requestContext": {"domainName": "tracker.example", "http": about, "stage": "$default"},
-        "isBase64Encoded": False,
-    }
+    """Make what a function URL sends for a read of one task."""
+    headers = {"Authorization": f"Bearer {key}"}
+    return function_url(httpx.Request("GET", f"https://tracker.example{PATH}", headers=headers))
 
 
 def environment(tree: Path) -> dict[str, str]:

@@ -3,11 +3,9 @@
 import json
 import os
 import platform
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from tests.emulator.preview import REGION, Preview
 from tests.support.gateway import Context
 from tests.support.packaging import MACHINES
 from tests.support.presence import absent
-from tests.support.processes import POLL_SECONDS, ROOT, is_free
+from tests.support.processes import ROOT, free_ports, wait_until_taken
 
 VENV = ROOT / "build/emulator-venv"
 PYTHON = VENV / "bin/python"
@@ -81,7 +79,8 @@ def emulated(
     task_root: Path, preview: Preview, store: str, log: Path, **environment: str
 ) -> Iterator[Emulator]:
     """Run a package as Lambda runs a preview, with its table in a store on this machine."""
-    address, interface = _free_addresses(2)
+    port, interface_port = free_ports(2)
+    address, interface = f"127.0.0.1:{port}", f"127.0.0.1:{interface_port}"
     command: list[str | Path] = [
         *(binary(), "--log-level", "error"),
         *("--runtime-interface-emulator-address", address, "--runtime-api-address", interface),
@@ -94,7 +93,8 @@ def emulated(
             command, cwd=task_root, env=told, stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        _wait_for(address, process, log)
+        started = wait_until_taken(port, process, START_SECONDS)
+        assert started, f"the emulator did not start: {log.read_text()}"
         with httpx.Client(
             base_url=f"http://{address}", timeout=START_SECONDS, trust_env=False
         ) as client:
@@ -137,20 +137,3 @@ def _children(parent: int) -> Iterator[tuple[int, str]]:
             state, of, *_ = stat.read_text().rpartition(")")[2].split()
             if int(of) == parent:
                 yield int(stat.parent.name), state
-
-
-def _free_addresses(count: int) -> list[str]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-
-
-def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    host, _, port = address.partition(":")
-    deadline = time.monotonic() + START_SECONDS
-    while is_free(host, int(port)):
-        running = process.poll() is None and time.monotonic() < deadline
-        assert running, f"the emulator did not start: {log.read_text()}"
-        time.sleep(POLL_SECONDS)

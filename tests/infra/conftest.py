@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,8 +27,6 @@ SECRETS = {
     "watchdog_webhook_url": "https://watchdog.example/nobody-may-see",
 }
 COMMENT = "# Changed since.\n"
-# Of this run, printed at its end.
-FIGURES: dict[str, float] = {}
 
 
 class Aws:
@@ -147,7 +145,7 @@ def stack(aws: Aws, roots: dict[str, Terraform]) -> Stack:
 
 
 @pytest.fixture(scope="session")
-def end(stack: Stack) -> End:
+def end(stack: Stack, report: Callable[[str], None]) -> End:
     """Destroy it, once in vain and once after the protection is off."""
     root = stack.roots[""]
     refusal = ""
@@ -159,7 +157,10 @@ def end(stack: Stack) -> End:
     root.apply(*variables(SECOND, table_deletion_protection=False))
     seconds = root.destroy(*variables(SECOND, table_deletion_protection=False))
     ended = End(refusal, kept, seconds, left_over(stack.aws))
-    _write_down(stack, ended)
+    figures = _as_json(stack, ended)
+    (ROOT / "build").mkdir(exist_ok=True)
+    (ROOT / "build/infra.json").write_text(figures + "\n")
+    report(figures)
     return ended
 
 
@@ -195,8 +196,8 @@ def _active_clusters(ecs: Any) -> list[str]:
     return [each["clusterName"] for each in clusters if each["status"] == "ACTIVE"]
 
 
-def _write_down(stack: Stack, end: End) -> None:
-    FIGURES.update(
+def _as_json(stack: Stack, end: End) -> str:
+    return json.dumps(
         {
             "resources": stack.resources,
             "second_plan_changes": len(stack.second_plan),
@@ -205,10 +206,3 @@ def _write_down(stack: Stack, end: End) -> None:
             "left_over": len(end.left_over),
         }
     )
-    (ROOT / "build").mkdir(exist_ok=True)
-    (ROOT / "build/infra.json").write_text(json.dumps(FIGURES) + "\n")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if FIGURES:
-        terminalreporter.write_line(json.dumps(FIGURES))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import POLL_SECONDS, ROOT, free_port, is_free
+from tests.support.processes import ROOT, free_port, wait_until_taken
 
 REGION = "eu-central-1"
 START_SECONDS = 60
@@ -150,14 +150,7 @@ def emulated_aws() -> Iterator[str]:
         command, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         try:
-            _wait_for_port(port)
+            assert wait_until_taken(port, server, START_SECONDS), "moto did not start"
             yield f"http://127.0.0.1:{port}"
         finally:
             server.kill()
-
-
-def _wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while is_free("127.0.0.1", port):
-        assert time.monotonic() < deadline, "moto did not start"
-        time.sleep(POLL_SECONDS)

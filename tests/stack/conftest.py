@@ -6,7 +6,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,40 +70,24 @@ class Faults:
 class Figures:
     """What was sent beside what Prometheus says."""
 
-    def __init__(self) -> None:
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
         self._rows: list[dict[str, Any]] = []
 
     def compare(self, what: str, sent: float, measured: float) -> None:
-        self._rows.append({"what": what, "sent": round(sent, 4), "measured": round(measured, 4)})
+        row = {"what": what, "sent": round(sent, 4), "measured": round(measured, 4)}
+        self._rows.append(row)
+        self._report(f"{what:44} sent {row['sent']:>9}  measured {row['measured']:>9}")
 
     def save(self) -> None:
         (ROOT / "build/stack.json").write_text(json.dumps(self._rows, indent=2))
 
-    def lines(self) -> list[str]:
-        return [
-            f"{row['what']:44} sent {row['sent']:>9}  measured {row['measured']:>9}"
-            for row in self._rows
-        ]
-
-
-FIGURES = pytest.StashKey[Figures]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[FIGURES] = Figures()
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    for line in config.stash[FIGURES].lines():
-        terminalreporter.write_line(line)
-
 
 @pytest.fixture(scope="session")
-def figures(pytestconfig: pytest.Config) -> Iterator[Figures]:
-    yield pytestconfig.stash[FIGURES]
-    pytestconfig.stash[FIGURES].save()
+def figures(report: Callable[[str], None]) -> Iterator[Figures]:
+    figures = Figures(report)
+    yield figures
+    figures.save()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.1
@@ -68,13 +70,27 @@ def is_free(host: str, port: int) -> bool:
         return True
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """Find a port that others who look at the same time hardly find.
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Find ports that others who look at the same time hardly find.
 
-    It is none of those that Linux gives to connections that go out.
+    They are none of those that Linux gives to connections that go out.
     """
-    ports = (10_000 + secrets.randbelow(20_000) for _ in range(100))
-    return next(port for port in ports if is_free(host, port))
+    ports = secrets.SystemRandom().sample(range(10_000, 30_000), 100)
+    return list(islice((port for port in ports if is_free(host, port)), count))
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    return free_ports(1, host)[0]
+
+
+def wait_until_taken(port: int, by: subprocess.Popen[Any], seconds: float) -> bool:
+    """Wait for a port that a process is going to take; it may end or need too long instead."""
+    deadline = time.monotonic() + seconds
+    while is_free("127.0.0.1", port):
+        if by.poll() is not None or time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
 
 
 def wait_until_free(host: str, port: int, seconds: float) -> bool:
