@@ -1,159 +1,170 @@
-# Everything a developer does; CI runs the same targets.
+# The commands of development and operation; CI runs the same targets.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
 # The first Python on the PATH that is new enough; PYTHON=... chooses another.
-PYTHON ?= $(shell for p in python3.13 python3.14 python3.12 python3.11 python3 python; do \
-	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; \
+PYTHON ?= $(shell for candidate in python3.13 python3.14 python3.12 python3.11 python3 python; do \
+	"$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$candidate" && break; \
 	done)
-VENV := .venv
-BIN := $(VENV)/bin
-READY := $(VENV)/.ready
-AUDIT := build/audit-venv
-AUDIT_READY := $(AUDIT)/.ready
-CHECKOV := build/checkov-venv
-CHECKOV_READY := $(CHECKOV)/.ready
-EMULATOR := build/emulator-venv
-EMULATOR_READY := $(EMULATOR)/.ready
-BENCH := build/bench-venv
-BENCH_READY := $(BENCH)/.ready
-MUTANTS := build/mutants-venv
-MUTANTS_READY := $(MUTANTS)/.ready
-UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
+
+# One virtual environment to run and to develop in, and one for each set of packages that conflicts with
+# it (pyproject.toml says how).
+BIN := .venv/bin
+RUN_PACKAGES := requirements.txt api/local/requirements.txt
+BENCH_PYTHON := build/bench-venv/bin/python
+CHECKOV := build/infra-venv/bin/checkov
+# An environment of another Python stays if PYTHON was not given.
+INSTALL = $(PYTHON) api/local/environment.py $(if $(filter file,$(origin PYTHON)),--any-python)
+PYTEST := $(BIN)/python -m pytest
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command "make lock"
 
-.PHONY: help run stack reset key bootstrap-key test load stack-test infra-test lambda-test audit audit-test pictures dashboards lint format fuzz smoke soak mutants bench bench-cold package lock upgrade
+# Known vulnerabilities that `make audit` accepts for a while. For each, one line of this form:
+# ACCEPTED_VULNERABILITIES += --ignore-vuln PYSEC-2018-97 # reason; date of the next review
+ACCEPTED_VULNERABILITIES :=
+SBOM := $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate
 
-help:  ## Show what there is to make
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+.PHONY: help run stack reset key bootstrap-key test fuzz stack-test infra-test lambda-test load soak lint format audit package smoke dashboards openapi pictures bench bench-cold lock upgrade python run-venv venv board-test client-test
 
-run: $(READY)  ## Serve the API on http://127.0.0.1:8000 (PORT changes it)
-	@exec $(BIN)/python -m tests.support.launch
+help:
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-stack: $(READY)  ## Serve the API with node-exporter and Prometheus beside it, as the task does
-	@exec $(BIN)/python -m tests.support.stack
+##@ Run
 
-reset:  ## Forget the tasks that make run kept
-	rm -rf .data
+run: run-venv  ## Serve the API on http://127.0.0.1:8000 (PORT sets another port)
+	@exec $(BIN)/python -m api.local.launcher
 
-key:  ## Make an API key and print it once (URL, BOOTSTRAP_KEY, WORKSPACE, SCOPES, LABEL, EXPIRES_AT)
-	@$(PYTHON) terraform/scripts/key.py
+stack: run-venv  ## Serve the API with node-exporter and Prometheus, as on Fargate
+	@exec $(BIN)/python -m monitoring.local_stack
 
-bootstrap-key:  ## Print a fresh BOOTSTRAP_KEY, which opens /v1/keys for the first key
-	@$(PYTHON) terraform/scripts/new_key.py
+reset:  ## Delete the tasks stored by make run, which must not be running
+	@$(PYTHON) -m api.local.journal --delete .data
 
-test: $(READY)  ## Run every test, with coverage and the time it took
+##@ Test
+
+test: venv  ## Run the tests with coverage (ARGS is passed to pytest)
 	@mkdir -p build
-	@$(BIN)/python -m pytest --cov --cov-report=term --durations=5 \
+	@$(PYTEST) --cov --cov-report=term --durations=5 \
 		--numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
-stack-test: $(READY)  ## Try rules, dashboards and alerts on a live Prometheus, under real traffic
-	@$(BIN)/python -m pytest tests/stack --no-cov -q $(ARGS)
+fuzz: venv  ## Fuzz every endpoint (FUZZ_EXAMPLES requests each, 2000 by default)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(PYTEST) tests/http/fuzz_test.py --no-cov $(ARGS)
 
-infra-test: $(READY) $(CHECKOV_READY)  ## Apply, change and destroy the infrastructure on an emulated AWS (needs Terraform)
-	@CHECKOV=$(CHECKOV)/bin/checkov $(BIN)/python -m pytest tests/infra --no-cov -q $(ARGS)
+stack-test: venv  ## Test rules, dashboards and alerts on a live Prometheus and Alertmanager (11 minutes)
+	@$(PYTEST) tests/stack --no-cov -q $(ARGS)
 
-lambda-test: $(READY) $(EMULATOR_READY)  ## Run the package as Lambda does, under AWS's own emulator of its runtime
-	@$(BIN)/python -m pytest tests/emulator --no-cov -q $(ARGS)
+infra-test: venv infra-venv  ## Apply and destroy the infrastructure on an emulated AWS (needs Terraform)
+	@CHECKOV=$(CHECKOV) $(PYTEST) tests/infra --no-cov -q $(ARGS)
 
-audit: $(READY) $(AUDIT_READY) $(CHECKOV_READY)  ## Look for what is known against what ships, and write its bill
-	$(BIN)/zizmor --offline --quiet .github
-	@CHECKOV=$(CHECKOV)/bin/checkov $(BIN)/python -m pytest tests/infra/terraform_test.py --no-cov -q -k checkov
-	@$(BIN)/python -m tests.audit
+lambda-test: venv emulator-venv  ## Test the Lambda package on AWS's runtime emulator
+	@$(PYTEST) tests/emulator --no-cov -q $(ARGS)
 
-audit-test: $(READY) $(AUDIT_READY)  ## Try the audit on packages with and without something known
-	@$(BIN)/python -m pytest tests/audit --no-cov -q $(ARGS)
+board-test: venv  ## Test the board in Chromium (needs chromium and npm)
+	@$(PYTEST) tests/browser --no-cov -q --numprocesses=2 --dist=loadfile $(ARGS)
 
-pictures: $(BENCH_READY)  ## Draw the dashboards from what the last stack-test saw
-	@$(BENCH)/bin/python -m tests.stack.pictures
+client-test: venv  ## Generate clients in Python and TypeScript, check their types and run them
+	@$(PYTEST) tests/clients --no-cov -q $(ARGS)
 
-dashboards: $(READY)  ## Write the dashboards anew from monitoring/grafana/dashboards.py
-	@$(BIN)/python -m monitoring.grafana.dashboards
+# What failed is measured once more: other work on the machine disturbs a measurement.
+load: venv  ## Test the API beyond its capacity; write the figures into docs/overload.md
+	@$(PYTEST) tests/load --no-cov -q $(ARGS) || $(PYTEST) tests/load --no-cov -q --last-failed $(ARGS)
+	@$(BIN)/python -m tests.load.report
 
-lint: $(READY)  ## Check style and types, and the workflows
+soak: venv  ## Repeat the reliability tests for up to 50 minutes; write docs/reliability.md
+	@SOAK=1 $(PYTEST) tests/reliability tests/tasks/pages_test.py tests/tasks/repository_test.py --no-cov -q $(ARGS)
+	@$(BIN)/python -m tests.support.figures
+
+##@ Check
+
+lint: venv  ## Check format, style, types, workflows, dashboards, compose.yaml and the OpenAPI document
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	bash tests/lint/actionlint.sh
+	bash tests/lint/dashboards.sh
+	@mkdir -p build
+	$(BIN)/python -m tests.support.openapi_document >build/openapi.json
+	bash tests/lint/openapi.sh build/openapi.json
 
-format: $(READY)  ## Put the code into shape
+format: venv  ## Format the code and apply automatic fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-load: $(READY)  ## Send more than the API can do, and write down what it comes to
-	@$(BIN)/python -m pytest tests/load --no-cov -q $(ARGS)
-	@$(BIN)/python -m tests.load.report
+# cyclonedx-py warns that a requirements file holds no dependency graph.
+audit: export PYTHONWARNINGS := ignore::UserWarning
+audit: venv  ## Write SBOMs of what ships to build/, and look for known vulnerabilities in it
+	@mkdir -p build
+	$(SBOM) --output-file build/sbom.cdx.json requirements.txt
+	$(SBOM) --output-file build/sbom-lambda.cdx.json handlers/requirements.txt
+	$(BIN)/pip-audit --vulnerability-service osv --strict --disable-pip --require-hashes \
+		--requirement requirements.txt --requirement handlers/requirements.txt $(ACCEPTED_VULNERABILITIES)
 
-fuzz: $(READY)  ## Fuzz the running API for longer (FUZZ_EXAMPLES an operation)
-	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(BIN)/python -m pytest tests/api/fuzz_test.py --no-cov $(ARGS)
+##@ Operate
 
-smoke: $(READY)  ## Walk the API at URL from end to end (KEY opens it), and leave nothing behind
+# Keys are passed in the environment: `BOOTSTRAP_KEY=tt_... make key`. Arguments are visible in `ps`.
+key:  ## Create an API key and print it once: BOOTSTRAP_KEY=tt_... make key (URL, WORKSPACE, SCOPES, LABEL, EXPIRES_AT)
+	@$(PYTHON) terraform/scripts/key.py
+
+bootstrap-key:  ## Print a new bootstrap key, which can create the first API keys
+	@$(PYTHON) terraform/scripts/new_key.py
+
+smoke: venv  ## Create, change and delete a task: KEY=tt_... make smoke (URL)
 	@$(BIN)/python terraform/scripts/smoke.py
 
-soak: $(READY)  ## Try the promises for much longer (50 minutes at most), and write down the figures
-	@SOAK=1 $(BIN)/python -m pytest tests/reliability --no-cov -q $(ARGS)
-	@$(BIN)/python -m tests.support.figures
-
-mutants: $(MUTANTS_READY)  ## Put faults into the code one at a time, and print how many are noticed
-	@$(MUTANTS)/bin/python -m tests.mutants.run $(ARGS)
-	@$(MUTANTS)/bin/python -m tests.support.figures
-
-bench: $(BENCH_READY)  ## Measure this app beside its peers (20 minutes at most; needs wrk)
-	@$(BENCH)/bin/python -m tests.bench.bench $(ARGS)
-
-bench-cold: $(READY)  ## Measure a start of the function, and calls after it, beside peers (5 minutes at most)
-	@$(BIN)/python -m tests.bench.cold $(ARGS)
-
-package: $(READY)  ## Make what Lambda runs, build/lambda-arm64.zip and -x86_64.zip (ARCH names one)
+package: venv  ## Build build/lambda-arm64.zip and build/lambda-x86_64.zip (ARCH builds one)
 	@$(BIN)/python terraform/scripts/package.py $(or $(ARCH),arm64 x86_64)
 
-lock: $(READY)  ## Write all requirement files anew from pyproject.toml
-	$(UV_COMPILE) pyproject.toml -o requirements.txt $(UPGRADE)
-	$(UV_COMPILE) --group dev -c requirements.txt -o tests/requirements.txt $(UPGRADE)
-	$(UV_COMPILE) --group mutants -c requirements.txt -c tests/requirements.txt \
-		-o tests/mutants/requirements.txt $(UPGRADE)
-	$(UV_COMPILE) --group audit -o tests/audit/requirements.txt $(UPGRADE)
-	$(UV_COMPILE) --group infra -o tests/infra/requirements.txt $(UPGRADE)
-	$(UV_COMPILE) --group package -c requirements.txt -o handlers/requirements.txt $(UPGRADE)
-	$(UV_COMPILE) --no-deps --group emulator -o tests/emulator/requirements.txt $(UPGRADE)
-	$(UV_COMPILE) --group bench -o tests/bench/requirements.txt $(UPGRADE)
+##@ Maintain
 
-upgrade:  ## Lock the newest releases
+dashboards: venv  ## Generate the dashboards' JSON and the SLO rules
+	@$(BIN)/python -m monitoring.grafana.dashboards
+	@$(BIN)/python -m monitoring.prometheus.slo
+
+openapi: venv  ## Write docs/openapi.json, which make lint compares later documents with
+	@$(BIN)/python -m tests.support.openapi_document >docs/openapi.json
+
+pictures: bench-venv venv  ## Draw the board, and the Service dashboard from the last stack-test
+	@$(BIN)/python -m tests.browser.pictures
+	@$(BENCH_PYTHON) -m tests.stack.pictures
+
+bench: bench-venv venv  ## Measure CPU time per request beside other stacks (12 minutes; needs wrk)
+	@$(BENCH_PYTHON) -m tests.bench.bench $(ARGS)
+	@$(BIN)/python -m tests.bench.defences
+	@$(BIN)/python -m tests.bench.many_tasks
+
+bench-cold: venv  ## Measure the Lambda function's cold start beside other stacks (5 minutes)
+	@$(BIN)/python -m tests.bench.cold $(ARGS)
+
+lock: venv  ## Write all requirements files from pyproject.toml
+	$(LOCK) pyproject.toml -o requirements.txt $(UPGRADE)
+	$(LOCK) --group local -c requirements.txt -o api/local/requirements.txt $(UPGRADE)
+	$(LOCK) --group dev -c requirements.txt -c api/local/requirements.txt -o tests/requirements.txt $(UPGRADE)
+	$(LOCK) --group package -c requirements.txt -o handlers/requirements.txt $(UPGRADE)
+	$(LOCK) --group infra -o tests/infra/requirements.txt $(UPGRADE)
+	$(LOCK) --no-deps --group emulator -o tests/emulator/requirements.txt $(UPGRADE)
+	$(LOCK) --group bench -o tests/bench/requirements.txt $(UPGRADE)
+
+upgrade:  ## Write all requirements files with the newest releases
 	$(MAKE) lock UPGRADE=--upgrade
 
-$(AUDIT_READY): tests/audit/requirements.txt
-	@$(PYTHON) -m venv --clear $(AUDIT)
-	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	@touch $@
-
-$(CHECKOV_READY): tests/infra/requirements.txt
-	@$(PYTHON) -m venv --clear $(CHECKOV)
-	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	@touch $@
-
-# Without what they depend on: of sam-cli the emulator alone is used.
-$(EMULATOR_READY): tests/emulator/requirements.txt
-	@$(PYTHON) -m venv --clear $(EMULATOR)
-	@$(EMULATOR)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
-	@touch $@
-
-$(BENCH_READY): tests/bench/requirements.txt
-	@$(PYTHON) -m venv --clear $(BENCH)
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	@touch $@
-
-$(MUTANTS_READY): requirements.txt tests/requirements.txt tests/mutants/requirements.txt
-	@$(PYTHON) -m venv --clear $(MUTANTS)
-	@$(MUTANTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-		$(addprefix -r ,$^)
-	@touch $@
-
-$(READY): requirements.txt tests/requirements.txt
+python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; PYTHON=/path/to/it make ..."; exit 1; }
-	@echo "Setting up $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-		-r requirements.txt -r tests/requirements.txt
-	@touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "PYTHON=$(PYTHON) is $$($(PYTHON) --version 2>&1); 3.11 or newer is needed"; exit 1; }
+
+run-venv: python
+	@$(INSTALL) .venv $(RUN_PACKAGES)
+
+venv: python
+	@$(INSTALL) .venv $(RUN_PACKAGES) tests/requirements.txt
+
+# Only the emulator's binary in aws-sam-cli is used, so its dependencies are not installed.
+emulator-venv: INSTALL += --no-deps
+
+%-venv: python tests/%/requirements.txt
+	@$(INSTALL) build/$@ tests/$*/requirements.txt

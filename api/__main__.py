@@ -1,48 +1,56 @@
-"""`python -m api`: the app under uvicorn, as it runs in production."""
+"""`python -m api`: the app under uvicorn, as in production."""
 
+import ssl
 import sys
 
 import uvicorn
 from pydantic import ValidationError
 
 from api import logs
+from api.limits import GRACEFUL_STOP_SECONDS
 from api.main import create_app
-from api.server import allow_descriptors, configuration
+from api.serving.server import raise_descriptor_limit, serve, uvicorn_config
+from api.serving.tls import server_context
 from api.settings import Settings
-
-# Longer than a request may take, shorter than ECS waits before it kills (30 s).
-GRACEFUL_STOP_SECONDS = 20
+from api.values import reason_of
 
 
-def server(settings: Settings) -> uvicorn.Server:
-    """Set the server up with its app, ready to run."""
+def configure(settings: Settings) -> uvicorn.Config:
+    """Return the configuration of the server that these settings describe."""
     app = create_app(settings)
-    allow_descriptors(app.state.limits)
-    return uvicorn.Server(
-        configuration(
-            app,
-            host=settings.host,
-            port=settings.port,
-            timeout_graceful_shutdown=GRACEFUL_STOP_SECONDS,
-        )
+    raise_descriptor_limit(app.state.limits)
+    return uvicorn_config(
+        app,
+        _tls_context(settings),
+        host=settings.host,
+        port=settings.port,
+        timeout_graceful_shutdown=GRACEFUL_STOP_SECONDS,
     )
 
 
+def _tls_context(settings: Settings) -> ssl.SSLContext | None:
+    try:
+        return server_context(settings)
+    except ssl.SSLError as error:
+        sys.exit(f"TLS_CERTIFICATE and TLS_KEY (or the files) cannot be used: {error}")
+
+
 def read_settings() -> Settings:
-    """Read the environment, or end with a sentence for each setting that is wrong."""
+    """Read the environment, or exit with a sentence for each invalid variable."""
     try:
         return Settings()
     except ValidationError as error:
         faults = (
-            ": ".join([*map(str.upper, map(str, e["loc"])), e["msg"]]) for e in error.errors()
+            ": ".join([*map(str.upper, map(str, e["loc"])), reason_of(e["msg"])])
+            for e in error.errors()
         )
-        sys.exit("The environment does not fit:\n  " + "\n  ".join(faults))
+        sys.exit("Invalid environment variables:\n  " + "\n  ".join(faults))
 
 
 def main() -> None:
     settings = read_settings()
     logs.configure(settings)
-    server(settings).run()
+    serve(configure(settings))
 
 
 if __name__ == "__main__":

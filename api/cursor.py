@@ -1,21 +1,21 @@
-"""Page cursors: a position in one caller's list, signed so that nobody else can make one."""
+"""Page cursors: a position in one list, signed so that clients cannot forge one."""
 
 import base64
 import hashlib
 import hmac
 
-from api.errors import BadCursor
+from api.errors import InvalidCursor
 
 MAC_BYTES = 16
-# What the signature covers changes when this does, so that old cursors end as forged ones do.
-VERSION = b"1"
+# Part of what is signed: after a change, old cursors are invalid.
+VERSION = b"2"
 
 
 class Cursors:
-    """Seals positions into cursors and opens them again.
+    """Converts positions to cursors and back.
 
-    The context names the caller, the filters and the sort: it is signed with the position but
-    not carried, so a cursor opens only for the list it was made for.
+    The context identifies the workspace, filters and sort. It is signed with the position but
+    not contained in the cursor, so that a cursor is valid for one list only.
     """
 
     def __init__(self, secret: str) -> None:
@@ -29,7 +29,7 @@ class Cursors:
         sealed = _decode(cursor)
         mac, position = sealed[:MAC_BYTES], sealed[MAC_BYTES:]
         if not hmac.compare_digest(mac, self._sign(position, context)):
-            raise BadCursor
+            raise InvalidCursor
         return position.decode()
 
     def _sign(self, position: bytes, context: str) -> bytes:
@@ -42,8 +42,8 @@ def _decode(cursor: str) -> bytes:
     try:
         sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
     except ValueError:
-        raise BadCursor from None
-    # Base64 has several spellings of the same bytes; only the one that seal() writes is a cursor.
+        raise InvalidCursor from None
+    # Base64 can encode the same bytes in several ways; only the one that seal() writes is valid.
     if base64.urlsafe_b64encode(sealed).decode().rstrip("=") != cursor:
-        raise BadCursor
+        raise InvalidCursor
     return sealed

@@ -1,283 +1,200 @@
-"""One class for each failure; api/problem_json.py makes answers of them."""
+"""The problems that any request can meet."""
 
-import re
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from starlette.exceptions import HTTPException
-
-
-class Problem(HTTPException):
-    """A failure that the caller is told of.
-
-    Members beyond the standard ones go into the answer as they are. It is an HTTPException
-    because FastAPI lets only those out of the reading of a body.
-    """
-
-    status: ClassVar[int]
-    title: ClassVar[str]
-
-    def __init__(
-        self, detail: str, *, headers: dict[str, str] | None = None, **members: Any
-    ) -> None:
-        super().__init__(self.status, detail, headers)
-        self.members = members
-
-    @classmethod
-    def type_uri(cls) -> str:
-        return "urn:problem:" + re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+from api.problem import Problem
 
 
 class MalformedRequest(Problem):
+    """The connection did not carry a valid HTTP/1.1 request."""
+
     status = 400
-    title = "This is not HTTP"
-
-    def __init__(self) -> None:
-        super().__init__("What was sent cannot be read as an HTTP/1.1 request.")
+    title = "Malformed request"
+    detail = "The data cannot be parsed as an HTTP/1.1 request."
 
 
-class OriginRefused(Problem):
+class InvalidCursor(Problem):
+    """The cursor was not issued for this list: its workspace, filters or sort differ."""
+
     status = 400
-    title = "Pages of this origin may not do this"
+    title = "Invalid cursor"
+    # One text for every cause, so that a forger learns nothing from it.
+    detail = "Send next_cursor back unchanged, or start again without a cursor."
 
 
-class AccessProblem(Problem):
-    """A caller is not let in; the metrics are told a reason that the caller may not be."""
+class UnreadableEvent(Problem):
+    """The event that invoked the Lambda function is not a whole HTTP request."""
 
-    reason: str
-
-
-class KeyMissing(AccessProblem):
-    status = 401
-    title = "A key is required"
-    reason = "missing"
-
-    def __init__(self) -> None:
-        super().__init__("Send an API key: Authorization: Bearer tt_...", headers=_challenge())
-
-
-class KeyRefused(AccessProblem):
-    status = 401
-    title = "The key is not valid"
-
-    def __init__(self, reason: str) -> None:
-        # One text for every way of being wrong: a guesser learns nothing from it.
-        super().__init__(
-            "It is mistyped, unknown, expired or revoked.",
-            headers=_challenge(error="invalid_token"),
-        )
-        self.reason = reason
-
-
-class ScopeMissing(AccessProblem):
-    status = 403
-    title = "The key does not allow this"
-    reason = "scope"
-
-    def __init__(self, needed: str) -> None:
-        super().__init__(
-            f"It takes a key with the scope {needed}.",
-            headers=_challenge(error="insufficient_scope", scope=needed),
-            needed_scope=needed,
-        )
-
-
-class ForeignWorkspace(Problem):
-    status = 403
-    title = "Another workspace's keys"
-
-    def __init__(self) -> None:
-        super().__init__("A key manages the keys of its own workspace.")
-
-
-class BadCursor(Problem):
     status = 400
-    title = "The cursor is not one of this list's"
+    title = "Unreadable event"
+    detail = (
+        "The event is not a whole request of an HTTP API, a REST API, a function URL or an "
+        "application load balancer."
+    )
 
-    def __init__(self) -> None:
-        # One text for every way of being wrong: a forger learns nothing from it.
-        super().__init__("Start again without a cursor, or send back next_cursor unchanged.")
 
+class NotFound(Problem):
+    """There is nothing at this path."""
 
-class TaskNotFound(Problem):
     status = 404
-    title = "No such task"
-
-    def __init__(self) -> None:
-        super().__init__("There is no task with this id.")
+    title = "Not found"
+    detail = "There is nothing at this path."
 
 
-class KeyNotFound(Problem):
-    status = 404
-    title = "No such key"
+class MethodNotAllowed(Problem):
+    """The path exists, but not with this method. The Allow header lists the methods it has."""
 
-    def __init__(self) -> None:
-        super().__init__("There is no key with this id.")
+    status = 405
+    title = "Method not allowed"
+    example_args = (["GET", "HEAD", "POST"],)
+
+    def __init__(self, allowed: list[str]) -> None:
+        methods = ", ".join(allowed)
+        super().__init__(f"This path allows {methods}.", headers={"Allow": methods})
 
 
 class RequestTimeout(Problem):
+    """The headers or the body did not arrive in time. Nothing was done."""
+
     status = 408
-    title = "The request did not arrive in time"
+    title = "Request timeout"
+    example_args = ("body", 20)
 
     def __init__(self, part: str, seconds: float) -> None:
-        super().__init__(f"A request's {part} is awaited for {seconds:g} s. Nothing was done.")
-
-
-class IllegalMove(Problem):
-    status = 409
-    title = "The task's status does not allow this move"
-
-    def __init__(self, current: str, wanted: str, moves: Iterable[str]) -> None:
-        legal = sorted(moves)
-        super().__init__(
-            f"A task that is {current} cannot become {wanted}; it can become {' or '.join(legal)}.",
-            current_status=current,
-            legal_moves=legal,
-        )
+        super().__init__(f"The {part} did not arrive within {seconds:g} s. Nothing was done.")
 
 
 class RequestInProgress(Problem):
+    """Another request under the same Idempotency-Key, or on the same task, is being processed."""
+
     status = 409
-    title = "Another request is writing the same"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Nothing was done. Repeat the request with the same Idempotency-Key.",
-            headers={"Retry-After": "1"},
-        )
-
-
-class StaleTag(Problem):
-    status = 412
-    title = "The task has changed since"
-
-    def __init__(self, current_etag: str) -> None:
-        super().__init__(
-            "Read the task again, apply the change to what it is now, and send its ETag.",
-            headers={"ETag": current_etag},
-            current_etag=current_etag,
-        )
+    title = "Request in progress"
+    detail = "Nothing was done. Repeat the request with the same Idempotency-Key."
+    retry_after = 1
 
 
 class BodyTooLarge(Problem):
+    """The request's body exceeds the limit."""
+
     status = 413
-    title = "The body is too large"
+    title = "Body too large"
+    example_args = (131072,)
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"A body may have at most {max_bytes} bytes.")
 
 
-class WrongMediaType(Problem):
+class UnsupportedMediaType(Problem):
+    """The Content-Type is not one that the operation accepts. A header lists those it accepts."""
+
     status = 415
-    title = "The body's media type is not supported"
+    title = "Unsupported media type"
+    example_args = ("Send application/json.",)
 
 
 class InvalidRequest(Problem):
+    """A parameter, header or body is invalid. `errors` lists each fault with its field."""
+
     status = 422
-    title = "The request is not valid"
+    title = "Invalid request"
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls.of("body", "title", "must be sent")
+
+    @classmethod
+    def of(cls, location: str, field: str, detail: str) -> Self:
+        """Make the problem of one field, or of the whole of a location if the field is empty."""
+        return cls.listing({"location": location, "field": field, "detail": detail})
+
+    @classmethod
+    def listing(cls, *errors: dict[str, str]) -> Self:
+        """Make the problem of several fields; the first one becomes the detail."""
+        where = f"{errors[0]['location']} {errors[0]['field']}".strip()
+        return cls(f"{where}: {errors[0]['detail']}", errors=list(errors))
 
 
-class KeyReused(Problem):
-    status = 422
-    title = "The Idempotency-Key was used for another request"
+class IfMatchRequired(Problem):
+    """A change must send the task's ETag in If-Match, so that it overwrites no other change."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "Nothing was done. Take a new key for each request that says something new."
-        )
-
-
-class TagMissing(Problem):
     status = 428
-    title = "If-Match is required"
-
-    def __init__(self) -> None:
-        super().__init__("Send the task's ETag in If-Match, so that no change is lost.")
+    title = "If-Match required"
+    detail = "Send the task's ETag in If-Match, or `*` to change any state."
 
 
-class HeadTooLarge(Problem):
+class HeadersTooLarge(Problem):
+    """The path, query and headers together exceed the limit."""
+
     status = 431
-    title = "The head is too large"
+    title = "Headers too large"
+    example_args = (16384, 100)
 
-    def __init__(self, most_bytes: int, most_fields: int) -> None:
+    def __init__(self, max_bytes: int, max_fields: int) -> None:
         super().__init__(
-            f"Path, query and headers have {most_bytes} bytes and {most_fields} fields at most."
-        )
-
-
-class TooManyRequests(AccessProblem):
-    status = 429
-    title = "Too many requests"
-    reason = "rate"
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__(
-            f"The key's rate is used up. Go on in {seconds} s.",
-            headers={"Retry-After": str(seconds)},
-        )
-
-
-class TooManyFailures(AccessProblem):
-    status = 429
-    title = "Too many refused keys"
-    reason = "failures"
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__(
-            f"Too many keys that are not valid came from this address. Try again in {seconds} s.",
-            headers={"Retry-After": str(seconds)},
+            f"Path, query and headers may have at most {max_bytes} bytes and {max_fields} fields."
         )
 
 
 class InternalError(Problem):
-    status = 500
-    title = "Something went wrong here"
+    """The service has a bug. The request id identifies the log entry."""
 
-    def __init__(self) -> None:
-        super().__init__("It has been logged under this request id.")
+    status = 500
+    title = "Internal error"
+    detail = "The error is logged under this request id."
 
 
 class Overloaded(Problem):
-    status = 503
-    title = "There is too much to do"
+    """The service is processing as many requests as it can. Nothing was done."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "Nothing was done. Repeat the request after Retry-After, more slowly.",
-            headers={"Retry-After": "1"},
-        )
+    status = 503
+    title = "Service overloaded"
+    detail = "Nothing was done. Repeat the request after Retry-After seconds."
+    retry_after = 1
 
 
 class StoreUnavailable(Problem):
-    status = 503
-    title = "The store cannot be reached"
+    """DynamoDB cannot be reached, or did not respond in time. Nothing was done."""
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail, headers={"Retry-After": "1"})
+    status = 503
+    title = "Store unavailable"
+    retry_after = 1
+    example_args: ClassVar[tuple[Any, ...]] = (
+        "DynamoDB did not respond as expected (ConnectTimeout).",
+    )
 
 
 class StoreThrottled(StoreUnavailable):
-    title = "The store is busy"
+    """DynamoDB is throttling requests, or other requests keep writing the same task."""
+
+    title = "Store throttled"
+    example_args = ("DynamoDB is throttling requests.",)
 
 
-class TableMissing(StoreUnavailable):
-    title = "The table does not exist"
+class TableNotFound(StoreUnavailable):
+    """The DynamoDB table does not exist, or is not active yet."""
+
+    title = "Table not found"
+    example_args = ("The table does not exist, or is not active yet.",)
 
 
 class OutcomeUnknown(StoreUnavailable):
-    title = "Whether it was done is not known"
+    """DynamoDB received the write and did not respond: it may have been done, or may yet be.
+
+    A request with an Idempotency-Key and a DELETE can be repeated unchanged. For any other
+    request, read the task before you repeat it.
+    """
+
+    title = "Outcome unknown"
+    example_args = ()
+    detail = (
+        "DynamoDB received the write and did not respond. Repeat a request with an "
+        "Idempotency-Key, or a DELETE, unchanged; otherwise read the task first."
+    )
 
     def __init__(self) -> None:
-        super().__init__(
-            "The store took the request and did not answer. A request with an Idempotency-Key, or "
-            "a DELETE, can be repeated as it is; otherwise read first."
-        )
-        self.members["outcome"] = "unknown"
+        super().__init__(outcome="unknown")
 
 
-ACCESS_PROBLEMS = (KeyMissing, KeyRefused, ScopeMissing, TooManyRequests, TooManyFailures)
-STORE_FAILURES = (StoreUnavailable, StoreThrottled, TableMissing)
+STORE_FAILURES = (StoreUnavailable, StoreThrottled, TableNotFound)
 WRITE_FAILURES = (*STORE_FAILURES, OutcomeUnknown)
-
-
-def _challenge(**parts: str) -> dict[str, str]:
-    """Say what a key is for, as RFC 6750 has it."""
-    said = "".join(f', {name}="{value}"' for name, value in parts.items())
-    return {"WWW-Authenticate": f'Bearer realm="task-tracker"{said}'}
+BODY_FAILURES = (BodyTooLarge, UnsupportedMediaType, InvalidRequest)

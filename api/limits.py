@@ -1,63 +1,55 @@
-"""Token buckets: how often something may be done, counted in this process alone."""
+"""Every limit on what a client may use; docs/overload.md explains them, and a test compares."""
 
-import math
-from collections import OrderedDict
-from collections.abc import Callable
 from typing import NamedTuple
 
-MOST_BUCKETS = 10_000
-HAIR = 1e-6
+# Longer than a request may take, shorter than ECS waits before it kills a container (30 s).
+GRACEFUL_STOP_SECONDS = 20
 
 
-class Level(NamedTuple):
-    """What is left in a bucket, and when there is more; times are whole seconds, rounded up."""
+class Limits(NamedTuple):
+    """What clients may use of this process; times in seconds, sizes in bytes."""
 
-    allowed: bool
-    remaining: int
-    full_in: int
-    next_in: int
+    # A phone on a bad network needs seconds to send its headers; no client needs longer.
+    head_seconds: float = 10
+    # The largest body at 7 KB/s.
+    body_seconds: float = 20
+    # The largest valid task with every character written as a JSON escape is just below this.
+    body_bytes: int = 128 * 1024
+    # A client that has not read 64 KB of a response by then is too slow.
+    write_seconds: float = 30
+    # Lets a refused client finish sending and read why it was refused.
+    linger_seconds: float = 2
+    # Longer than AWS load balancers keep idle connections (60 s); otherwise they would
+    # send requests into closed connections.
+    idle_seconds: float = 75
+    head_bytes: int = 16 * 1024
+    head_fields: int = 100
+    # What may arrive between a request's headers and its end: the largest body in chunks of a
+    # byte, or the rest of a refused body, with trailers and chunk extensions.
+    raw_body_bytes: int = 1024 * 1024
+    # Requests in progress, unfinished ones included, and unread responses, over all connections.
+    held_bytes: int = 64 * 1024 * 1024
+    # Lists and counts of names that are read from the store at once, a quarter of them for one
+    # workspace; further ones wait for their turn.
+    lists: int = 16
+    # Items of bulk requests that are written at once, a quarter of them for one workspace; further
+    # ones wait for their turn. Half of the connections to DynamoDB stay free for other requests.
+    bulk_items: int = 32
+    # Requests of one connection that wait for the one before.
+    pipelined: int = 16
+    # Each needs a file descriptor and some kilobytes.
+    connections: int = 4096
+    # Of one address, or IPv6 network, while no proxy is trusted.
+    connections_per_client: int = 128
+    # Additional connections for this host: health checks and Prometheus always get in.
+    reserved_connections: int = 64
+    # Authorized requests being processed.
+    in_flight: int = 256
+    # Of one API key, or one address or IPv6 network: a quarter of them, and as many as there are
+    # connections to DynamoDB (async_transport.MAX_CONNECTIONS).
+    in_flight_each: int = 64
+    # How often connections are checked, and so how exact the times above are.
+    check_interval_seconds: float = 1
 
 
-class Buckets:
-    """A bucket for each name: it holds a burst, and fills up at a rate.
-
-    So many are kept at most; the one that was longest untouched is forgotten, which is to say full.
-    """
-
-    def __init__(self, per_second: float, burst: int, timer: Callable[[], float]) -> None:
-        self.burst = burst
-        self._per_second = per_second
-        self._timer = timer
-        # For each name, when its bucket is full again.
-        self._full_at: OrderedDict[str, float] = OrderedDict()
-
-    def look(self, name: str) -> Level:
-        """Tell whether there is anything in a bucket, and leave it."""
-        return self._level(max(self._full_at.get(name, 0.0) - self._timer(), 0.0))
-
-    def take(self, name: str) -> Level:
-        """Take one from a bucket, if it holds one."""
-        now = self._timer()
-        lacking = max(self._full_at.get(name, 0.0) - now, 0.0)
-        before = self._level(lacking)
-        if not before.allowed:
-            return before
-        lacking += 1 / self._per_second
-        self._keep(name, now + lacking)
-        return self._level(lacking)._replace(allowed=True)
-
-    def _keep(self, name: str, full_at: float) -> None:
-        self._full_at[name] = full_at
-        self._full_at.move_to_end(name)
-        if len(self._full_at) > MOST_BUCKETS:
-            self._full_at.popitem(last=False)
-
-    def _level(self, lacking_seconds: float) -> Level:
-        # Rounding may cut a token by a hair.
-        tokens = self.burst - lacking_seconds * self._per_second + HAIR
-        return Level(
-            allowed=tokens >= 1,
-            remaining=max(int(tokens), 0),
-            full_in=math.ceil(lacking_seconds - HAIR),
-            next_in=max(math.ceil((1 - tokens) / self._per_second), 0),
-        )
+LIMITS = Limits()

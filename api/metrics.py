@@ -1,12 +1,14 @@
-"""Every metric of the product: what it is for, its labels, and why its buckets are what they are.
+"""Every metric of the product but the backlog's, with its labels and buckets.
 
-docs/metrics.md lists them for operators; a test compares the two.
+Those of the backlog are in backlog/metrics.py. docs/metrics.md lists them for operators; a test
+compares the two.
 """
 
 import functools
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,186 +21,156 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from api.models import MOVES, Status
-
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# A path that no route takes, and a method that HTTP does not know: a scanner makes thousands,
-# and each of them would be a series.
+# The labels of unknown paths and methods: a scanner sends thousands, and each would be a series.
 UNMATCHED = "unmatched"
 OTHER_METHOD = "_OTHER"
-# What is refused under overload, before its path is looked at.
+# The route of requests that are shed before their path is looked at.
 SHED = "shed"
-# How a call to the store ends that is no error.
-OK = "ok"
-# Why a caller is not let in.
+# Why a request is not authorized.
 REFUSALS = (
     *("missing", "malformed", "unknown", "expired", "revoked"),
-    *("scope", "rate", "failures"),
+    *("scope", "rate", "failures", "host"),
 )
-# Why a connection is cut.
+# Why a connection is aborted.
 CUTS = ("idle", "pipelining", "slow_reader", "slow_sender", "too_many", "unwanted_body")
-# What nginx calls a request whose client went away before the answer.
+# nginx's status for a request whose client closed the connection before the response.
 CLIENT_GONE = "499"
 
-# The objective is 99 % under 250 ms. A quantile is only as exact as the buckets around it, so
-# they are narrow from 100 to 500 ms; below, they show a healthy service's shape, above, how bad
-# it is, up to the 8 s at which a request is given up.
+# The objective is 99 % below 250 ms. A quantile is only as exact as the buckets around it, so
+# they are narrow from 100 to 500 ms; those below show a healthy service, those above how bad an
+# incident is, up to the 8 s after which a request fails.
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 1, 2.5, 5, 8)
-# DynamoDB answers in single milliseconds; an attempt is given up after 2 s and a call after 8 s.
+# DynamoDB responds within milliseconds; an attempt ends after 2 s and a call after 8 s.
 CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8)
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+# A task takes from minutes to months.
+TASK_SECONDS = (
+    *(5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, 8 * HOUR),
+    *(DAY, 2 * DAY, 4 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 60 * DAY, 90 * DAY, 180 * DAY),
+)
 
 
 class Metrics:
-    """The catalogue, in a registry of its own so that two apps in one process do not mix."""
+    """The catalogue, with a registry of its own so that two apps in one process do not mix."""
 
     def __init__(self, build: str) -> None:
-        # A second series for each series, of a time that no rule or panel asks for.
+        # Otherwise each counter has a second series with its creation time, which nothing uses.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
-        # CPU, memory, open files and collections of the API process: what the task's own
-        # figures cannot tell apart from its neighbours'.
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+        counter = functools.partial(Counter, registry=registry)
+        gauge = functools.partial(Gauge, registry=registry)
+        histogram = functools.partial(Histogram, registry=registry)
 
-        # Traffic and errors: the availability objective is made of these.
-        self.requests = Counter(
+        # Traffic and errors: the availability objective is computed from these.
+        self.requests = counter(
             "http_requests",
-            "Requests answered, or given up by their client (status 499).",
+            "Requests by status; 499: the client disconnected before the response.",
             ["method", "route", "status"],
-            registry=registry,
         )
-        # Latency as the client sees it: to the last byte.
-        self.request_seconds = Histogram(
+        # Latency as the client sees it.
+        self.request_seconds = histogram(
             "http_request_duration_seconds",
-            "Time from the request's arrival to the last byte of its answer.",
+            "Time from receiving the request to sending the last byte of the response.",
             ["method", "route", "status"],
             buckets=REQUEST_SECONDS,
-            registry=registry,
         )
-        # Latency of the service itself: a slow reader does not lengthen it.
-        self.first_byte_seconds = Histogram(
+        # Latency of the service: a client that reads slowly does not add to it.
+        self.first_byte_seconds = histogram(
             "http_response_start_seconds",
-            "Time from the request's arrival to the first byte of its answer.",
+            "Time from receiving the request to sending the first byte of the response.",
             ["method", "route"],
             buckets=REQUEST_SECONDS,
-            registry=registry,
         )
-        # Saturation: how many requests are being worked on now.
-        self.in_flight = Gauge(
-            "http_requests_in_flight", "Requests begun and not yet ended.", registry=registry
+        # Saturation.
+        self.in_flight = gauge("http_requests_in_flight", "Requests being processed.")
+        self.connections = gauge("http_connections", "Open connections.")
+        self.connections_cut = counter(
+            "http_connections_cut", "Connections cut by the server, by reason.", ["reason"]
         )
-        # Sockets: what slow and idle clients take, and how many had to be cut off.
-        self.connections = Gauge(
-            "http_connections", "Connections that are open.", registry=registry
-        )
-        self.connections_cut = Counter(
-            "http_connections_cut",
-            "Connections cut for what their client did or left undone.",
-            ["reason"],
-            registry=registry,
-        )
-        # The store, seen from here: errors by kind, latency, retries, and what it will cost.
-        self.calls = Counter(
+        # The store as this process sees it: errors, latency, retries, and cost.
+        self.calls = counter(
             "dynamodb_calls",
-            "Calls to DynamoDB by how they ended: ok, or DynamoDB's or the client's error name.",
+            "DynamoDB calls by outcome: ok, or the name of DynamoDB's or the client's error.",
             ["operation", "outcome"],
-            registry=registry,
         )
-        self.call_seconds = Histogram(
+        self.call_seconds = histogram(
             "dynamodb_call_duration_seconds",
-            "Time of a call to DynamoDB, its retries included.",
+            "Duration of a DynamoDB call, including retries.",
             ["operation"],
             buckets=CALL_SECONDS,
-            registry=registry,
         )
-        self.retries = Counter(
+        self.retries = counter(
             "dynamodb_retries",
-            "Attempts beyond the first, by what went wrong with the one before.",
+            "Retries of DynamoDB calls, by the error that caused them.",
             ["operation", "reason"],
-            registry=registry,
         )
-        self.capacity = Counter(
+        self.capacity = counter(
             "dynamodb_consumed_capacity_units",
-            "Request units that DynamoDB reported as consumed.",
+            "Request units consumed, as reported by DynamoDB.",
             ["operation"],
-            registry=registry,
         )
-        # Who is not let in, and why: the answer itself does not tell all ways of being wrong apart.
-        self.access_refusals = Counter(
+        # Why requests are not authorized, which the response does not always tell.
+        self.access_refusals = counter(
             "access_refusals",
-            "Requests refused for the key they showed or did not show, or for its rate.",
+            "Requests rejected for a missing, invalid or insufficient API key, or a rate limit.",
             ["reason"],
-            registry=registry,
         )
-        # What keys cost, and whether their memory works.
-        self.key_lookups = Counter(
+        # What verifying keys costs, and whether the cache works.
+        self.key_lookups = counter(
             "key_lookups",
-            "Keys looked up in the memory of this process, and in the table.",
+            "API key lookups, by source: the memory of this process or the table.",
             ["source"],
-            registry=registry,
         )
-        # The product itself.
-        self.tasks_created = Counter(
-            "tasks_created",
-            "Tasks created, by the status they began with.",
-            ["status"],
-            registry=registry,
+        # The product.
+        self.tasks_created = counter(
+            "tasks_created", "Tasks created, by initial status.", ["status"]
         )
-        self.tasks_moved = Counter(
-            "tasks_moved",
-            "Moves of a task from one status to another.",
-            ["from_status", "to_status"],
-            registry=registry,
+        self.tasks_moved = counter(
+            "tasks_moved", "Tasks moved from one status to another.", ["from_status", "to_status"]
         )
-        # Clients that repeat themselves: a network or a service that loses answers.
-        self.replays = Counter(
+        self.task_lead_seconds = histogram(
+            "task_lead_time_seconds",
+            "Time from the creation of a task to its move to done.",
+            buckets=TASK_SECONDS,
+        )
+        self.task_wait_seconds = histogram(
+            "task_wait_seconds",
+            "Time from the creation of a task to its move to in progress.",
+            buckets=TASK_SECONDS,
+        )
+        # A bulk is one request in `http_requests`, whatever becomes of its items.
+        self.bulk_items = counter(
+            "bulk_items", "Items of bulk requests, by the status of their results.", ["status"]
+        )
+        # Clients that repeat requests: responses are getting lost.
+        self.replays = counter(
             "idempotent_replays",
-            "Requests answered with what an earlier one under the same key had done.",
-            registry=registry,
+            "Requests that repeated an idempotency key and got the earlier result.",
         )
-        Gauge(
+        gauge(
             "task_tracker_build",
-            "Always 1; the labels say which build runs on which Python.",
+            "Always 1; the labels are the build and the Python version.",
             ["build", "python"],
-            registry=registry,
         ).labels(build, platform.python_version()).set(1)
-
-        # What the task may use, beside what node-exporter sees: the whole machine around it.
-        self.cpu_limit = Gauge(
+        # The ECS task's size, because node-exporter sees the whole machine around it.
+        self.cpu_limit = gauge(
             "task_cpu_limit_cores",
-            "CPUs that the task may use; the machine's where no task size is set.",
-            registry=registry,
+            "CPU limit of the ECS task; the host's CPUs if no size is set.",
         )
-        self.memory_limit = Gauge(
+        self.memory_limit = gauge(
             "task_memory_limit_bytes",
-            "Memory that the task may use; the machine's where no task size is set.",
-            registry=registry,
+            "Memory limit of the ECS task; the host's memory if no size is set.",
         )
-        self._expect_tasks()
-        self._expect_keys()
-
-        # A series is looked up once: `labels` costs as much as all the counting.
+        self._initialise_keys()
+        # Each series is looked up once: `labels` costs as much as all the counting.
         self._request_series = functools.cache(self._find_request_series)
         self._call_series = functools.cache(self._find_call_series)
 
-    def expect_requests(self, method: str, route: str, statuses: Iterable[int]) -> None:
-        """Begin the series of an operation at 0: a rate does not see the step from none to 1."""
-        for status in statuses:
-            self.requests.labels(method, route, str(status))
-            if status < 300:
-                self._request_series(method, route, str(status))
-
-    def expect_calls(self, operations: Iterable[str], failures: Iterable[str]) -> None:
-        """Begin the series of calls to the store at 0, likewise."""
-        for operation in operations:
-            self._call_series(operation, OK)
-            for failure in failures:
-                self.calls.labels(operation, failure)
-                self.retries.labels(operation, failure)
-
-    def limit(self, cores: float | None, memory_bytes: int | None) -> None:
-        """Say what the task may use; where that is not known, the machine is the limit."""
+    def set_limits(self, cores: float | None, memory_bytes: int | None) -> None:
+        """Set the ECS task's size; None stands for the machine's."""
         self.cpu_limit.set(cores or os.cpu_count() or 1)
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         self.memory_limit.set(memory_bytes or machine)
@@ -221,7 +193,7 @@ class Metrics:
         retried_after: Iterable[str],
         units: float,
     ) -> None:
-        """Count a call to DynamoDB that has ended, with its time in seconds."""
+        """Count a call to DynamoDB that has ended, with its duration in seconds."""
         calls, call_seconds, capacity = self._call_series(operation, outcome)
         calls.inc()
         call_seconds.observe(seconds)
@@ -229,20 +201,38 @@ class Metrics:
         for reason in retried_after:
             self.retries.labels(operation, reason).inc()
 
-    def _expect_tasks(self) -> None:
-        for status in Status:
-            self.tasks_created.labels(status)
-            for wanted in MOVES[status]:
-                self.tasks_moved.labels(status, wanted)
+    # Series start at 0, because `rate` does not see a counter's step from absent to 1.
 
-    def expect_connections(self) -> None:
-        """Begin the series of what sockets bring at 0, where there are any."""
+    def initialise_requests(self, method: str, route: str, statuses: Iterable[int]) -> None:
+        for status in statuses:
+            self.requests.labels(method, route, str(status))
+            if status < 300:
+                self._request_series(method, route, str(status))
+
+    def initialise_calls(self, operations: Iterable[str], ok: str, errors: Iterable[str]) -> None:
+        for operation in operations:
+            self._call_series(operation, ok)
+            for error in errors:
+                self.calls.labels(operation, error)
+                self.retries.labels(operation, error)
+
+    def initialise_tasks(self, moves: Mapping[Any, Iterable[str]]) -> None:
+        for status, wanted in moves.items():
+            self.tasks_created.labels(status)
+            for to_status in wanted:
+                self.tasks_moved.labels(status, to_status)
+
+    def initialise_bulks(self, statuses: Iterable[int]) -> None:
+        for status in statuses:
+            self.bulk_items.labels(str(status))
+
+    def initialise_connections(self) -> None:
         for reason in CUTS:
             self.connections_cut.labels(reason)
         for status in ("400", "408", "431"):
             self.requests.labels(OTHER_METHOD, UNMATCHED, status)
 
-    def _expect_keys(self) -> None:
+    def _initialise_keys(self) -> None:
         for reason in REFUSALS:
             self.access_refusals.labels(reason)
         for source in ("memory", "table"):

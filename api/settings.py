@@ -1,21 +1,30 @@
-"""What an operator can set, all of it from the environment."""
+"""The configuration, read from environment variables."""
 
 from typing import Literal, Self
 
-from pydantic import AliasChoices, Field, HttpUrl, SecretStr, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    FilePath,
+    HttpUrl,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from api import addresses, keys
+from api import key_format
+from api.values import is_loopback
 
 
 class Settings(BaseSettings):
-    """The service's configuration, read once and never changed."""
+    """The service's configuration, read once at start-up."""
 
     model_config = SettingsConfigDict(
         frozen=True,
         extra="ignore",
         env_ignore_empty=True,
-        # A secret that is too short is still one.
+        # A secret that is too short is still a secret.
         hide_input_in_errors=True,
     )
 
@@ -34,53 +43,81 @@ class Settings(BaseSettings):
     )
     dynamodb_endpoint: HttpUrl | None = Field(
         default=None,
-        description="A local DynamoDB to use instead of AWS; only there the app makes its table.",
+        description="A local DynamoDB to use instead of AWS; the app creates its table there.",
     )
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     auth: Literal["on", "off"] = Field(
         default="on",
-        description="Whether callers need a key; `off` only where `HOST` is this machine's own, "
-        "as under `make run`.",
+        description="Whether requests need an API key; `off` only with a loopback `HOST`, as under "
+        "`make run`.",
     )
     bootstrap_key: SecretStr | None = Field(
         default=None,
-        description="A key in full format that opens `/v1/keys` for every workspace and nothing "
-        "else: for the first key.",
+        description="An API key that may manage the keys of every workspace, and nothing else: for "
+        "creating the first key.",
     )
     trusted_hops: int = Field(
         default=0,
         ge=0,
         le=5,
-        description="How many proxies in front add to `X-Forwarded-For`; without any, the header "
-        "means nothing.",
+        description="How many proxies in front append to `X-Forwarded-For`; with 0 the header is "
+        "ignored.",
     )
     rate_limit: int = Field(
         default=50,
         ge=1,
-        description="Requests a second that each key may make of each process; twice as many at "
-        "once after a pause.",
+        description="Requests per second of each API key in each process, with bursts of twice as "
+        "many.",
+    )
+    workspace_rate_limit: int = Field(
+        default=200,
+        ge=1,
+        description="Requests per second of all keys of a workspace together in each process, with "
+        "bursts of twice as many.",
     )
     cors_origins: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s/]+( https?://[^\s/]+)*$",
-        description="Origins whose pages may call the API from a browser, with spaces between.",
+        description="Origins whose pages may call the API from a browser, separated by spaces.",
     )
     docs: Literal["on", "off"] = Field(
-        default="on", description="Whether `/docs` and `/openapi.json` are there."
+        default="on", description="Whether `/docs` and `/openapi.json` are served."
+    )
+    board: Literal["on", "off"] = Field(
+        default="on", description="Whether the board for people is served at `/`."
+    )
+    tls_certfile: FilePath | None = Field(
+        default=None,
+        description="A PEM file with the certificate and its chain; the API then serves HTTPS.",
+    )
+    tls_keyfile: FilePath | None = Field(
+        default=None, description="The PEM file with the private key of `TLS_CERTFILE`."
+    )
+    tls_certificate: str | None = Field(
+        default=None,
+        description="The same as PEM text, for a container without writable files; Linux only.",
+    )
+    tls_key: SecretStr | None = Field(
+        default=None, description="The private key of `TLS_CERTIFICATE`, as PEM text."
     )
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
     task_vcpus: float | None = Field(
         default=None,
         gt=0,
-        description="The CPUs of the task that the app runs in, which alerts are measured by; "
-        "the machine's unless set.",
+        description="The ECS task's CPUs, the basis of alerts; the machine's if not set.",
     )
     task_memory_mib: int | None = Field(
-        default=None, gt=0, description="Its memory in MiB, likewise."
+        default=None, gt=0, description="The ECS task's memory in MiB; the machine's if not set."
+    )
+    backlog: Literal["on", "off"] = Field(
+        default="on",
+        description="Whether this process may count open and overdue tasks for the metrics; one of "
+        "all processes does, every 5 minutes, for at most 500 request units.",
     )
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto",
-        description="`json`, `text`, or `auto`: text on a terminal, JSON anywhere else.",
+        description="`json`, `text` (without requests of probes and scrapes), or `auto`: text on a "
+        "terminal, JSON otherwise.",
     )
     build: str = Field(
         default="dev", max_length=64, description="The commit or version this build was made from."
@@ -89,23 +126,46 @@ class Settings(BaseSettings):
     @field_validator("bootstrap_key")
     @classmethod
     def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and keys.read(value.get_secret_value()) is None:
+        if value is not None and key_format.parse(value.get_secret_value()) is None:
             raise ValueError("not a key: `make bootstrap-key` prints one")
         return value
 
     @model_validator(mode="after")
-    def _is_closed(self) -> Self:
-        if self.auth == "off" and not _is_loopback(self.host):
+    def _secrets_are_secret(self) -> Self:
+        if self.dynamodb_endpoint is None and any(map(_is_example, self._secrets())):
             raise ValueError(
-                "AUTH=off lets everybody in, and HOST is not this machine's own alone. "
-                "Set AUTH=on, or HOST=127.0.0.1"
+                "CURSOR_SECRET or BOOTSTRAP_KEY is an example that anybody can read. "
+                "`openssl rand -hex 32` and `make bootstrap-key` print fresh ones"
             )
         return self
+
+    def _secrets(self) -> list[str]:
+        secrets = (self.cursor_secret, self.bootstrap_key)
+        return [secret.get_secret_value() for secret in secrets if secret is not None]
+
+    @model_validator(mode="after")
+    def _is_closed(self) -> Self:
+        if self.auth == "off" and self.host != "localhost" and not is_loopback(self.host):
+            raise ValueError("AUTH=off needs a loopback HOST. Set AUTH=on, or HOST=127.0.0.1")
+        return self
+
+    @model_validator(mode="after")
+    def _tls_is_complete(self) -> Self:
+        if (self.tls_certfile is None) != (self.tls_keyfile is None):
+            raise ValueError("TLS_CERTFILE and TLS_KEYFILE belong together. Set both, or none")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("TLS_CERTIFICATE and TLS_KEY belong together. Set both, or none")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.tls_certfile or self.tls_certificate else "http"
 
     @property
     def task_memory_bytes(self) -> int | None:
         return self.task_memory_mib and self.task_memory_mib * 2**20
 
 
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or addresses.is_loopback(host)
+def _is_example(secret: str) -> bool:
+    """Return whether a secret is a published example: readable words, or one digit repeated."""
+    return "not-a-real-secret" in secret or "0" * 32 in secret

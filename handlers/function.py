@@ -1,7 +1,6 @@
-"""A Lambda function: an event in, an answer out, and what it measured on standard output."""
+"""A Lambda function: an event in, a response out, and the metrics on standard output."""
 
 import asyncio
-import json
 import logging
 import os
 from contextlib import suppress
@@ -9,102 +8,86 @@ from typing import Any
 
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
-from mangum.types import ASGI, LambdaEvent, LambdaHandler
-from starlette.types import Message, Receive, Scope, Send
+from mangum.types import LambdaEvent, LambdaHandler
 
-from api import errors, problem_json
+from api.errors import StoreUnavailable, UnreadableEvent
+from api.http import problem_handlers
 from api.main import create_app
+from api.problem import MEDIA_TYPE
 from api.settings import Settings
 from handlers import emf, events
 
-# Who calls on a schedule, which is how a function is kept warm.
+# The source of scheduled events, which keep a function warm.
 SCHEDULER = "aws.events"
+# Mangum adds a content type to every response of payload 2.0; these have no content.
+NO_CONTENT = {204, 304}
 
 logger = logging.getLogger(__name__)
 
 
-class UnreadableEventError(Exception):
-    """An event that is no request, or not a whole one."""
-
-
 class Function(Mangum):
-    """The app, made once for each container and then called with one event at a time."""
+    """The app, created once per container and invoked with one event at a time."""
 
     def __init__(self, settings: Settings) -> None:
-        # Mangum asks for the current loop, which newer Pythons do not make unasked.
+        # Mangum uses the current event loop, which newer Pythons do not create by themselves.
         self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
         app = create_app(settings, scraped=False)
-        types = [*DEFAULT_TEXT_MIME_TYPES, problem_json.MEDIA_TYPE]
-        # With a lifespan Mangum would start and stop the app around every event.
-        super().__init__(_with_bodiless_heads(app), "off", text_mime_types=types)
-        # The app writes a line for each request; this one would have its path.
+        types = [*DEFAULT_TEXT_MIME_TYPES, MEDIA_TYPE]
+        # With a lifespan, Mangum would start and stop the app for every event.
+        super().__init__(events.corrected(app), "off", text_mime_types=types)
+        # The app logs each request itself; Mangum's line would contain the path.
         logging.getLogger("mangum.http").setLevel(logging.WARNING)
         name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "local")
         self.exporter = emf.Exporter(app.state.metrics.registry, name)
         self.repository = app.state.repository
-        self._start(settings)
+        if settings.dynamodb_endpoint:
+            with suppress(StoreUnavailable):
+                self.loop.run_until_complete(self.repository.create_table())
 
     def infer(self, event: LambdaEvent, context: Any) -> LambdaHandler:
+        """Choose Mangum's handler for an event.
+
+        Raises:
+            UnreadableEvent: the event is not a whole HTTP request.
+        """
         try:
-            return events.read(event, context, self.config)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise UnreadableEventError from error
+            handler = super().infer(events.normalise(event), context)
+            # Mangum reads both again later; whatever is wrong with them must fail here.
+            _ = handler.scope, handler.body
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise UnreadableEvent from error
+        return handler
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
-        """Answer an event, whatever it is; the app's own failures are answers, too."""
+        """Return the response to an event; the app's failures are responses, too."""
         try:
-            return self._answer(event, context)
+            return self._respond(event, context)
         finally:
             self.exporter.flush()
 
-    def _answer(self, event: Any, context: Any) -> dict[str, Any]:
+    def _respond(self, event: Any, context: Any) -> dict[str, Any]:
         if isinstance(event, dict) and event.get("source") == SCHEDULER:
             return {"warm": True}
         asyncio.set_event_loop(self.loop)
         try:
-            return super().__call__(event, context)
-        except UnreadableEventError as error:
-            # Not what was in it: that may be secret.
-            fields = {"error": type(error.__cause__).__name__}
-            logger.warning("the event is no HTTP request", extra={"fields": fields})
-            return _refusal(context)
-
-    def _start(self, settings: Settings) -> None:
-        """Make a local table, of all that a server does at start-up.
-
-        Series that begin at 0 say nothing in CloudWatch.
-        """
-        if settings.dynamodb_endpoint:
-            with suppress(errors.StoreUnavailable):
-                self.loop.run_until_complete(self.repository.create_table())
+            response = super().__call__(event, context)
+        except UnreadableEvent as problem:
+            return _refusal(problem, context)
+        if response["statusCode"] in NO_CONTENT:
+            response.get("headers", {}).pop("content-type", None)
+        return response
 
 
-def _with_bodiless_heads(app: ASGI) -> ASGI:
-    """Do what every HTTP server does: the answer to a HEAD has no body."""
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_head(message: Message) -> None:
-            await send({**message, "body": b""} if "body" in message else message)
-
-        await app(scope, receive, send_head if scope["method"] == "HEAD" else send)
-
-    return answer
-
-
-def _refusal(context: Any) -> dict[str, Any]:
-    """Answer like the app: an error would make Lambda try the same event again."""
-    problem = {
-        "type": "about:blank",
-        "title": "Bad Request",
-        "status": 400,
-        "detail": "The event is not a whole request of an HTTP API, a REST API, a function URL or "
-        "an application load balancer.",
-        "request_id": getattr(context, "aws_request_id", "unknown"),
-    }
+def _refusal(problem: UnreadableEvent, context: Any) -> dict[str, Any]:
+    """Return a problem document: after an error, Lambda would retry an asynchronous event."""
+    # The event itself is not logged, because it may contain a secret.
+    fields = {"error": type(problem.__cause__).__name__}
+    logger.warning("the event is not an HTTP request", extra={"fields": fields})
+    response = problem_handlers.render(problem, getattr(context, "aws_request_id", "unknown"))
     return {
-        "statusCode": 400,
-        "headers": {"content-type": problem_json.MEDIA_TYPE},
-        "body": json.dumps(problem),
+        "statusCode": response.status_code,
+        "headers": dict(response.headers),
+        "body": bytes(response.body).decode(),
         "isBase64Encoded": False,
     }

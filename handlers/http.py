@@ -1,21 +1,15 @@
-"""What Lambda calls: `handlers.http.handler`. Here the import is the start, once a container."""
+"""The entry point for Lambda, `handlers.http.handler`; this import is the cold start."""
 
 import gc
-import os
 
-from handlers import unread
-
-# Nearly all that is made from here on stays: to look for garbage in it lengthens the start.
+# Nearly everything that is created from here on lives as long as the process.
 gc.disable()
-# The package has no plugin of pydantic's; to look for one is to read the metadata of all of it.
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-unread.leave_out_manual()
 
 from api import logs
 from api.settings import Settings
 from handlers.function import Function
 
-# Callers of a function are never on its own machine: as on any open address, AUTH=off is refused.
+# A function is reachable from other machines, so settings must refuse AUTH=off.
 settings = Settings(host="::")
 logs.configure(settings)
 handler = Function(settings)

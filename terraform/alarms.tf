@@ -1,7 +1,7 @@
-# What cannot be seen from inside of the task: that it is not there, and what DynamoDB says of itself.
+# Alarms on what the ECS task cannot report: that it is not running, and DynamoDB's own errors.
 
 resource "aws_sns_topic" "alarms" {
-  #checkov:skip=CKV_AWS_26:alarms cannot publish to a topic under the key that SNS owns; they hold no secrets
+  #checkov:skip=CKV_AWS_26:CloudWatch cannot publish to a topic encrypted with the AWS managed key, and alarms contain no secrets
   name = "${var.name}-alarms"
 }
 
@@ -15,7 +15,7 @@ resource "aws_sns_topic_subscription" "email" {
 resource "aws_cloudwatch_metric_alarm" "not_running" {
   for_each            = { task = aws_ecs_service.task.name, grafana = aws_ecs_service.grafana.name }
   alarm_name          = "${var.name}-${each.key}-not-running"
-  alarm_description   = "No task of ${each.value} has been running for 5 minutes: nobody inside can tell."
+  alarm_description   = "The service ${each.value} has had no running ECS task for 5 minutes."
   namespace           = "AWS/ECS"
   metric_name         = "CPUUtilization"
   dimensions          = { ClusterName = aws_ecs_cluster.this.name, ServiceName = each.value }
@@ -31,7 +31,7 @@ resource "aws_cloudwatch_metric_alarm" "not_running" {
 
 resource "aws_cloudwatch_metric_alarm" "table_failing" {
   alarm_name          = "${var.name}-table-failing"
-  alarm_description   = "DynamoDB failed calls to the table, by its own count."
+  alarm_description   = "DynamoDB reported system errors (HTTP 500) for the table in 3 of 5 minutes."
   namespace           = "AWS/DynamoDB"
   metric_name         = "SystemErrors"
   dimensions          = { TableName = module.tasks_table.name }

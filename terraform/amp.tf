@@ -1,4 +1,5 @@
-# A backend that keeps days and sees every task: the full set of burn rates is evaluated there.
+# Amazon Managed Service for Prometheus stores the series of all ECS tasks for many days, so it also
+# evaluates the burn rates over long windows.
 
 locals {
   workspaces = var.monitoring_backend == "amp" ? 1 : 0
@@ -10,7 +11,7 @@ locals {
 }
 
 resource "aws_prometheus_workspace" "this" {
-  #checkov:skip=CKV_AWS_196:series hold no secrets, and the key that AWS owns encrypts them
+  #checkov:skip=CKV_AWS_196:series contain no secrets, and AWS encrypts them with a key it owns
   count = local.workspaces
   alias = var.name
 }
@@ -19,5 +20,6 @@ resource "aws_prometheus_rule_group_namespace" "this" {
   for_each     = local.workspaces == 0 ? {} : merge(local.rules, local.long_lived_rules)
   name         = each.key
   workspace_id = aws_prometheus_workspace.this[0].id
-  data         = each.value
+  # AMP knows no external labels.
+  data = replace(each.value, "{{ $externalLabels.runbook }}", coalesce(var.runbook_url, "monitoring/runbook.md"))
 }

@@ -1,7 +1,7 @@
-# More tasks while CPU is short, for whoever sets most_tasks.
+# Optional: adds ECS tasks when CPU is high, up to max_tasks.
 
 locals {
-  autoscaling = var.most_tasks > var.desired_count ? 1 : 0
+  autoscaling = var.max_tasks > var.desired_count ? 1 : 0
 }
 
 resource "aws_appautoscaling_target" "task" {
@@ -10,7 +10,7 @@ resource "aws_appautoscaling_target" "task" {
   scalable_dimension = "ecs:service:DesiredCount"
   resource_id        = "service/${aws_ecs_cluster.this.name}/${aws_ecs_service.task.name}"
   min_capacity       = var.desired_count
-  max_capacity       = var.most_tasks
+  max_capacity       = var.max_tasks
 }
 
 resource "aws_appautoscaling_policy" "cpu" {

@@ -1,17 +1,18 @@
-# The three containers of the task. They share its network namespace: localhost is the same for all.
+# The three containers of the ECS task. They share a network namespace, so they reach each other on
+# localhost.
 
 locals {
   prometheus_memory_mib    = 384
   node_exporter_memory_mib = 64
   node_exporter_flags      = split("\n", trimspace(file("${path.module}/../monitoring/node-exporter/flags")))
 
-  # What holds for each of them; a limit of its own, for without one a container sees the machine
-  # around the task.
+  # Settings of every container. Each also sets a memory limit: without one, programs size themselves
+  # by the memory of the virtual machine, which is larger than the ECS task.
   container = {
     readonlyRootFilesystem = true
     linuxParameters        = { capabilities = { drop = ["ALL"] } }
   }
-  # A crash of a sidecar is mended, and never stops the API.
+  # ECS restarts a crashed sidecar and keeps the API running.
   sidecar = {
     essential     = false
     restartPolicy = { enabled = true, restartAttemptPeriod = 60 }
@@ -26,14 +27,20 @@ locals {
     portMappings = [{ containerPort = 8000, hostPort = 8000, protocol = "tcp" }]
     environment = [
       { name = "AWS_REGION", value = var.region },
+      { name = "BOARD", value = var.board },
+      # Empty is the same as not set.
+      { name = "CORS_ORIGINS", value = join(" ", var.cors_origins) },
+      { name = "DOCS", value = var.docs },
       { name = "LOG_FORMAT", value = "json" },
-      # A changed secret is read at start only.
-      { name = "SECRETS_VERSION", value = "${var.secrets_version}.${var.bootstrap_key_version}" },
+      { name = "RATE_LIMIT", value = tostring(var.rate_limit) },
+      # Secrets are read only at start. A new version starts a new ECS task.
+      { name = "SECRETS_VERSION", value = "${var.secrets_version}.${var.bootstrap_key_version}.${var.tls_version}" },
       { name = "TABLE_NAME", value = module.tasks_table.name },
       { name = "TASK_MEMORY_MIB", value = tostring(var.task_memory_mib) },
       { name = "TASK_VCPUS", value = tostring(var.task_vcpus) },
-      # The load balancer says who called; without it nobody is believed.
+      # Trust X-Forwarded-For only behind the load balancer.
       { name = "TRUSTED_HOPS", value = tostring(local.load_balancers) },
+      { name = "WORKSPACE_RATE_LIMIT", value = tostring(var.workspace_rate_limit) },
     ]
     secrets = concat(
       [{ name = "CURSOR_SECRET", valueFrom = aws_ssm_parameter.cursor_secret.arn }],
@@ -41,6 +48,8 @@ locals {
         for parameter in aws_ssm_parameter.bootstrap_key :
         { name = "BOOTSTRAP_KEY", valueFrom = parameter.arn }
       ],
+      # The container has no writable directory for files.
+      [for name, parameter in aws_ssm_parameter.tls : { name = "TLS_${upper(name)}", valueFrom = parameter.arn }],
     )
     healthCheck = {
       command     = ["CMD", "python", "-m", "api.healthcheck"]
@@ -49,9 +58,9 @@ locals {
       retries     = 3
       startPeriod = 20
     }
-    # Containers stop in the reverse of this: Prometheus sees the last request.
+    # ECS stops containers in reverse order, so Prometheus can scrape the API's last requests.
     dependsOn = [{ containerName = "prometheus", condition = "START" }]
-    # Longer than the 20 s in which uvicorn lets requests end.
+    # Longer than uvicorn's 20 s for a graceful stop.
     stopTimeout      = 30
     logConfiguration = local.logs["api"]
   })
@@ -84,8 +93,10 @@ locals {
     entryPoint   = ["/bin/sh", "-c"]
     command      = [file("${local.prometheus_directory}/start.sh")]
     environment = [
+      { name = "ALERTMANAGER", value = local.alertmanager_address },
       { name = "CONFIGURATION_SHA256", value = local.configuration_sha256 },
       { name = "GOMEMLIMIT", value = "320MiB" },
+      { name = "RUNBOOK_URL", value = var.runbook_url },
     ]
     secrets = concat(
       [{ name = "PROMETHEUS_CONFIG", valueFrom = aws_ssm_parameter.prometheus_config.arn }],
@@ -94,7 +105,7 @@ locals {
         { name = "PROMETHEUS_RULES_${upper(concern)}", valueFrom = parameter.arn }
       ],
     )
-    # Exactly where the image declares a volume: only there the mount belongs to the image's user.
+    # The path at which the image declares VOLUME. At any other path the mount belongs to root.
     mountPoints = [{ sourceVolume = "prometheus", containerPath = "/prometheus", readOnly = false }]
     healthCheck = {
       command     = ["CMD", "promtool", "check", "healthy", "--url=http://127.0.0.1:9090"]
@@ -103,7 +114,7 @@ locals {
       retries     = 3
       startPeriod = 30
     }
-    # It writes down what it has in memory, and with AMP sends the rest.
+    # Time to write its memory to disk and, with AMP, to send the remaining samples.
     stopTimeout      = 90
     logConfiguration = local.logs["prometheus"]
   })

@@ -1,14 +1,17 @@
-# A task's public address changes with every deployment, so Grafana finds Prometheus by a name.
+# Private DNS for Prometheus and Alertmanager: addresses of ECS tasks change with every deployment, and
+# Grafana and Prometheus need stable names.
 
 resource "aws_service_discovery_private_dns_namespace" "this" {
   name        = "${var.name}.internal"
-  description = "Names for the tasks of ${var.name}."
+  description = "Private names of the services of ${var.name}."
   vpc         = data.aws_vpc.this.id
 }
 
 resource "aws_service_discovery_service" "task" {
   name        = "task"
-  description = "The private addresses of the API's tasks; ECS keeps them."
+  description = "Private addresses of the ECS tasks that run the API. ECS maintains them."
+  # Addresses of ECS tasks that are still stopping do not keep it from being destroyed.
+  force_destroy = true
 
   dns_config {
     namespace_id   = aws_service_discovery_private_dns_namespace.this.id

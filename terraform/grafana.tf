@@ -1,14 +1,14 @@
-# Grafana, a service of its own: it outlives deployments of the API. It keeps nothing: data source,
-# dashboards and alerting are in its image.
+# Grafana is a separate service, so it keeps running while the API is deployed. It stores nothing:
+# data sources and dashboards are in its image.
 
 resource "aws_ecs_task_definition" "grafana" {
   family                   = "${var.name}-grafana"
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
   cpu                      = 256
-  memory                   = 512
+  memory                   = var.grafana_memory_mib
   execution_role_arn       = aws_iam_role.execution.arn
-  container_definitions    = jsonencode([local.grafana])
+  container_definitions    = jsonencode(slice([local.grafana, local.alertmanager], 0, 1 + local.alertmanagers))
 
   runtime_platform {
     operating_system_family = "LINUX"
@@ -22,25 +22,35 @@ resource "aws_ecs_task_definition" "grafana" {
   volume {
     name = "tmp"
   }
+
+  # Silences and what was sent.
+  dynamic "volume" {
+    for_each = aws_service_discovery_service.alertmanager
+    content {
+      name = "alertmanager"
+    }
+  }
 }
 
 locals {
   grafana = merge(local.container, {
-    name         = "grafana"
-    image        = var.grafana_image
-    essential    = true
-    user         = "472"
-    memory       = 512
-    portMappings = [{ containerPort = 3000, hostPort = 3000, protocol = "tcp" }]
+    name      = "grafana"
+    image     = var.grafana_image
+    essential = true
+    # A crash of one of the two does not end the other.
+    restartPolicy = { enabled = true, restartAttemptPeriod = 60 }
+    user          = "472"
+    memory        = var.grafana_memory_mib - local.alertmanager_memory_mib * local.alertmanagers
+    portMappings  = [{ containerPort = 3000, hostPort = 3000, protocol = "tcp" }]
     environment = [
+      { name = "ALERTMANAGER_URL", value = "http://localhost:9093" },
       { name = "PROMETHEUS_URL", value = local.prometheus_url },
-      # A changed secret is read at start only.
+      { name = "RUNBOOK_URL", value = var.runbook_url },
+      # Secrets are read only at start. A new version starts a new ECS task.
       { name = "SECRETS_VERSION", value = tostring(var.secrets_version) },
     ]
     secrets = [
-      { name = "ALERT_WEBHOOK_URL", valueFrom = aws_ssm_parameter.alert_webhook_url.arn },
       { name = "GF_SECURITY_ADMIN_PASSWORD", valueFrom = aws_ssm_parameter.grafana_admin_password.arn },
-      { name = "WATCHDOG_WEBHOOK_URL", valueFrom = aws_ssm_parameter.watchdog_webhook_url.arn },
     ]
     mountPoints = [
       { sourceVolume = "data", containerPath = "/var/lib/grafana", readOnly = false },
@@ -59,7 +69,7 @@ locals {
 }
 
 resource "aws_ecs_service" "grafana" {
-  #checkov:skip=CKV_AWS_333:operators reach it by its address; a NAT gateway costs more
+  #checkov:skip=CKV_AWS_333:operators reach it at its public address; a NAT gateway costs more than the ECS task
   name                  = "${var.name}-grafana"
   cluster               = aws_ecs_cluster.this.id
   task_definition       = aws_ecs_task_definition.grafana.arn
@@ -69,9 +79,16 @@ resource "aws_ecs_service" "grafana" {
   wait_for_steady_state = true
 
   network_configuration {
-    subnets          = data.aws_subnets.this.ids
+    subnets          = local.subnet_ids
     security_groups  = [aws_security_group.grafana.id]
     assign_public_ip = true
+  }
+
+  dynamic "service_registries" {
+    for_each = aws_service_discovery_service.alertmanager
+    content {
+      registry_arn = service_registries.value.arn
+    }
   }
 
   deployment_circuit_breaker {
@@ -84,7 +101,7 @@ resource "aws_ecs_service" "grafana" {
 
     postcondition {
       condition     = self.task_definition == aws_ecs_task_definition.grafana.arn
-      error_message = "ECS rolled Grafana's deployment back: the new task did not become healthy. Its log is in /${var.name}/grafana."
+      error_message = "ECS rolled back the deployment of Grafana, because the new ECS task did not become healthy. Its log groups are /${var.name}/grafana and /${var.name}/alertmanager."
     }
   }
 

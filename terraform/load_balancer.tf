@@ -1,30 +1,40 @@
-# HTTPS and a name that stays, for whoever gives a certificate.
+# Optional: HTTPS and a stable DNS name, if domain_name or certificate_arn is set.
 
 locals {
-  load_balancers = var.certificate_arn == null ? 0 : 1
+  load_balancers = var.certificate_arn == null && var.domain_name == null ? 0 : 1
 }
 
 resource "aws_security_group" "load_balancer" {
   count       = local.load_balancers
   name        = "${var.name}-load-balancer"
-  description = "The load balancer in front of the API."
+  description = "Load balancer of the API."
   vpc_id      = data.aws_vpc.this.id
 }
 
 resource "aws_vpc_security_group_ingress_rule" "https" {
   for_each          = toset(local.load_balancers == 0 ? [] : var.api_cidrs)
   security_group_id = aws_security_group.load_balancer[0].id
-  description       = "The API, HTTPS."
+  description       = "HTTPS to the API."
   cidr_ipv4         = each.value
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
 }
 
+resource "aws_vpc_security_group_ingress_rule" "redirect" {
+  for_each          = toset(local.load_balancers == 0 ? [] : var.api_cidrs)
+  security_group_id = aws_security_group.load_balancer[0].id
+  description       = "Redirects to HTTPS."
+  cidr_ipv4         = each.value
+  ip_protocol       = "tcp"
+  from_port         = 80
+  to_port           = 80
+}
+
 resource "aws_vpc_security_group_egress_rule" "load_balancer_to_api" {
   count                        = local.load_balancers
   security_group_id            = aws_security_group.load_balancer[0].id
-  description                  = "The API."
+  description                  = "Forward requests to the API."
   referenced_security_group_id = aws_security_group.task.id
   ip_protocol                  = "tcp"
   from_port                    = 8000
@@ -34,7 +44,7 @@ resource "aws_vpc_security_group_egress_rule" "load_balancer_to_api" {
 resource "aws_vpc_security_group_ingress_rule" "api_from_load_balancer" {
   count                        = local.load_balancers
   security_group_id            = aws_security_group.task.id
-  description                  = "The API, asked by the load balancer."
+  description                  = "The API, from the load balancer."
   referenced_security_group_id = aws_security_group.load_balancer[0].id
   ip_protocol                  = "tcp"
   from_port                    = 8000
@@ -42,37 +52,48 @@ resource "aws_vpc_security_group_ingress_rule" "api_from_load_balancer" {
 }
 
 resource "aws_lb" "api" {
-  #checkov:skip=CKV_AWS_91:the API writes a line for each request
-  #checkov:skip=CKV2_AWS_28:a web application firewall is the operator's choice, by the month
-  #checkov:skip=CKV2_AWS_20:port 80 is closed, so that there is nothing to redirect
+  #checkov:skip=CKV_AWS_91:the API logs every request
+  #checkov:skip=CKV2_AWS_28:a web application firewall is an optional monthly cost
   count                      = local.load_balancers
   name                       = var.name
   load_balancer_type         = "application"
-  subnets                    = data.aws_subnets.this.ids
+  subnets                    = local.subnet_ids
   security_groups            = [aws_security_group.load_balancer[0].id]
   drop_invalid_header_fields = true
-  enable_deletion_protection = true
+  enable_deletion_protection = var.deletion_protection
   idle_timeout               = 60
+
+  lifecycle {
+    precondition {
+      condition     = length(local.subnet_ids) >= 2
+      error_message = "subnet_ids: a load balancer needs subnets in at least two zones."
+    }
+  }
 }
 
 resource "aws_lb_target_group" "api" {
-  #checkov:skip=CKV_AWS_378:inside of the VPC it is plain HTTP
+  #checkov:skip=CKV_AWS_378:traffic inside the VPC is plain HTTP
   count       = local.load_balancers
-  name        = var.name
+  name_prefix = "tasks-"
   port        = 8000
   protocol    = "HTTP"
   target_type = "ip"
   vpc_id      = data.aws_vpc.this.id
-  # Shorter than the task's time to stop.
+  # Shorter than the API's stopTimeout.
   deregistration_delay = 20
 
-  # Not /readyz: a store that is away is no reason to take every task out.
+  # Not /readyz: an outage of DynamoDB must not remove every target.
   health_check {
     path                = "/livez"
     interval            = 10
     timeout             = 3
     healthy_threshold   = 2
     unhealthy_threshold = 3
+  }
+
+  # A target group in use cannot be deleted, so its replacement comes first, and needs another name.
+  lifecycle {
+    create_before_destroy = true
   }
 }
 
@@ -82,10 +103,30 @@ resource "aws_lb_listener" "https" {
   port              = 443
   protocol          = "HTTPS"
   ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
-  certificate_arn   = var.certificate_arn
+  certificate_arn   = var.domain_name == null ? var.certificate_arn : aws_acm_certificate_validation.this[0].certificate_arn
+  # The API sets it only where it serves TLS itself.
+  routing_http_response_strict_transport_security_header_value = "max-age=31536000"
 
   default_action {
     type             = "forward"
     target_group_arn = aws_lb_target_group.api[0].arn
+  }
+}
+
+# For people who type the name. A client that sends its API key here has already exposed it.
+resource "aws_lb_listener" "redirect" {
+  count             = local.load_balancers
+  load_balancer_arn = aws_lb.api[0].arn
+  port              = 80
+  protocol          = "HTTP"
+
+  default_action {
+    type = "redirect"
+
+    redirect {
+      port        = "443"
+      protocol    = "HTTPS"
+      status_code = "HTTP_301"
+    }
   }
 }

@@ -1,13 +1,13 @@
 resource "aws_cloudwatch_log_group" "this" {
-  #checkov:skip=CKV_AWS_158:logs hold no secrets, and the key that CloudWatch owns encrypts them
-  #checkov:skip=CKV_AWS_338:how long is the operator's to say; a year of request lines costs
-  for_each          = toset(["api", "node-exporter", "prometheus", "grafana"])
+  #checkov:skip=CKV_AWS_158:logs contain no secrets, and CloudWatch encrypts them with a key it owns
+  #checkov:skip=CKV_AWS_338:log_retention_days sets it; a year of request logs is expensive
+  for_each          = toset(["api", "node-exporter", "prometheus", "grafana", "alertmanager"])
   name              = "/${var.name}/${each.value}"
   retention_in_days = var.log_retention_days
 }
 
 locals {
-  # A log that CloudWatch does not take must not hold up requests; what does not fit is lost.
+  # Non-blocking: requests never wait for CloudWatch. Lines that exceed the buffer are dropped.
   logs = {
     for container, group in aws_cloudwatch_log_group.this : container => {
       logDriver = "awslogs"

@@ -1,6 +1,10 @@
 output "api" {
-  description = "Where the API answers."
-  value       = var.certificate_arn == null ? "http on port 8000 of the task's public address: terraform/scripts/addresses.py" : "https://${aws_lb.api[0].dns_name}, by the name that the certificate is for"
+  description = "Address of the API."
+  value = (
+    var.domain_name != null ? "https://${var.domain_name}" :
+    var.certificate_arn != null ? "https, at the name in the certificate, which must point to ${aws_lb.api[0].dns_name}" :
+    "${local.scheme} on port 8000 of the ECS task's public address, which terraform/scripts/addresses.py prints"
+  )
 }
 
 output "cluster" {
@@ -14,11 +18,11 @@ output "table_name" {
 }
 
 output "prometheus_url" {
-  description = "Where Grafana finds Prometheus, from inside of the VPC."
+  description = "Address of Prometheus inside the VPC, for Grafana."
   value       = local.prometheus_url
 }
 
 output "grafana_password_command" {
-  description = "Reads the password of Grafana's admin."
+  description = "Command that prints the password of Grafana's user admin."
   value       = "aws ssm get-parameter --with-decryption --query Parameter.Value --output text --name ${aws_ssm_parameter.grafana_admin_password.name}"
 }

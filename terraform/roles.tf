@@ -1,4 +1,4 @@
-# What the tasks may do: the execution role starts containers, the task role is the API's own.
+# Roles of the ECS tasks. The execution role starts containers; the task role is for the API itself.
 
 locals {
   trust_ecs_tasks = jsonencode({
@@ -7,7 +7,7 @@ locals {
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { Service = "ecs-tasks.amazonaws.com" }
-      # Nobody else's tasks, though they are the same service.
+      # Only ECS tasks of this account: ecs-tasks.amazonaws.com serves all accounts.
       Condition = {
         StringEquals = { "aws:SourceAccount" = local.account_id }
         ArnLike      = { "aws:SourceArn" = "${local.arn}:ecs:${var.region}:${local.account_id}:*" }
@@ -15,12 +15,15 @@ locals {
     }]
   })
 
+  # Created by bootstrap/. The deploying role can create no role without it.
+  boundary = "${local.arn}:iam::${local.account_id}:policy/${var.name}-boundary"
+
   repositories = [
     for image in [var.api_image, var.grafana_image] :
     "${local.arn}:ecr:${var.region}:${local.account_id}:repository/${regex("^[^/]+/([^@:]+)", image)[0]}"
   ]
 
-  injected = concat(
+  injected_parameters = concat(
     [
       aws_ssm_parameter.alert_webhook_url.arn,
       aws_ssm_parameter.cursor_secret.arn,
@@ -30,17 +33,19 @@ locals {
     ],
     [for parameter in aws_ssm_parameter.bootstrap_key : parameter.arn],
     [for parameter in aws_ssm_parameter.prometheus_rules : parameter.arn],
+    [for parameter in aws_ssm_parameter.tls : parameter.arn],
   )
 }
 
 resource "aws_iam_role" "execution" {
-  name               = "${var.name}-execution"
-  description        = "Pulls images, reads what is put into the environment, writes logs."
-  assume_role_policy = local.trust_ecs_tasks
+  name                 = "${var.name}-execution"
+  description          = "Pulls images, reads the parameters for environment variables, writes logs."
+  permissions_boundary = local.boundary
+  assume_role_policy   = local.trust_ecs_tasks
 }
 
 resource "aws_iam_role_policy" "execution" {
-  #checkov:skip=CKV_AWS_355:AWS takes no resource for ecr:GetAuthorizationToken
+  #checkov:skip=CKV_AWS_355:AWS supports no resource for ecr:GetAuthorizationToken
   name = "start-containers"
   role = aws_iam_role.execution.id
   policy = jsonencode({
@@ -50,7 +55,7 @@ resource "aws_iam_role_policy" "execution" {
         Sid    = "SignInToEcr"
         Effect = "Allow"
         Action = "ecr:GetAuthorizationToken"
-        # AWS takes no resource for it.
+        # AWS supports no resource for this action.
         Resource = "*"
       },
       {
@@ -63,7 +68,7 @@ resource "aws_iam_role_policy" "execution" {
         Sid      = "FillEnvironment"
         Effect   = "Allow"
         Action   = "ssm:GetParameters"
-        Resource = local.injected
+        Resource = local.injected_parameters
       },
       {
         Sid      = "WriteLogs"
@@ -76,9 +81,10 @@ resource "aws_iam_role_policy" "execution" {
 }
 
 resource "aws_iam_role" "task" {
-  name               = "${var.name}-task"
-  description        = "Reads and writes tasks."
-  assume_role_policy = local.trust_ecs_tasks
+  name                 = "${var.name}-task"
+  description          = "Reads and writes items of the table."
+  permissions_boundary = local.boundary
+  assume_role_policy   = local.trust_ecs_tasks
 }
 
 resource "aws_iam_role_policy" "task" {

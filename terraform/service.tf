@@ -1,14 +1,14 @@
-# The service: one task, three containers, a public address.
+# The API's service: ECS tasks of three containers, each with a public address.
 
 module "tasks_table" {
   source                 = "./tasks_table"
   name                   = "${var.name}-tasks"
-  deletion_protection    = var.table_deletion_protection
+  deletion_protection    = var.deletion_protection
   point_in_time_recovery = true
 }
 
 resource "aws_ecs_cluster" "this" {
-  #checkov:skip=CKV_AWS_65:Container Insights is billed by the metric, and Prometheus sees the same
+  #checkov:skip=CKV_AWS_65:Container Insights is billed per metric, and Prometheus collects the same
   name = var.name
 }
 
@@ -27,14 +27,14 @@ resource "aws_ecs_task_definition" "task" {
     cpu_architecture        = "ARM64"
   }
 
-  # Lives and dies with the task; a container that is restarted finds it again.
+  # Lives as long as the ECS task and survives a restart of the container.
   volume {
     name = "prometheus"
   }
 }
 
 resource "aws_ecs_service" "task" {
-  #checkov:skip=CKV_AWS_333:a public address is how clients reach it; a NAT gateway costs more
+  #checkov:skip=CKV_AWS_333:clients reach it at its public address; a NAT gateway costs more than the ECS task
   name                              = "${var.name}-task"
   cluster                           = aws_ecs_cluster.this.id
   task_definition                   = aws_ecs_task_definition.task.arn
@@ -42,10 +42,10 @@ resource "aws_ecs_service" "task" {
   launch_type                       = "FARGATE"
   propagate_tags                    = "SERVICE"
   wait_for_steady_state             = true
-  health_check_grace_period_seconds = var.certificate_arn == null ? null : 30
+  health_check_grace_period_seconds = local.load_balancers == 0 ? null : 30
 
   network_configuration {
-    subnets          = data.aws_subnets.this.ids
+    subnets          = local.subnet_ids
     security_groups  = [aws_security_group.task.id]
     assign_public_ip = true
   }
@@ -69,13 +69,13 @@ resource "aws_ecs_service" "task" {
   }
 
   lifecycle {
-    # The first is autoscaling's to change. The second AWS answers by itself.
+    # Autoscaling changes the first. AWS sets the second.
     ignore_changes = [desired_count, availability_zone_rebalancing]
 
-    # ECS calls a deployment that it rolled back a steady state.
+    # ECS reports a steady state even after it rolled a deployment back.
     postcondition {
       condition     = self.task_definition == aws_ecs_task_definition.task.arn
-      error_message = "ECS rolled the deployment back: the new task did not become healthy. Its log is in /${var.name}/api, and what ECS did in the service's events."
+      error_message = "ECS rolled back the deployment, because the new ECS task did not become healthy. See the log group /${var.name}/api and the events of the service."
     }
   }
 

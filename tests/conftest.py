@@ -2,21 +2,28 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
+from api.local import processes
 from api.main import create_app
-from tests.support import builders, doors, dynamodb_local, processes
+from tests.support import builders, dynamodb_local, secured_app
 from tests.support.faults import Fault, FaultProxy
-from tests.support.presence import absent
 from tests.support.server import serving
+from tests.support.wait import wait_until
 
 pytest_plugins = ["tests.support.summary"]
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
+START_STOP_SECONDS = 10
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tell schemathesis' operations apart: it puts them into the names, pytest 9.2 reads no names.
+    """Give each operation that schemathesis tests an id of its own.
 
-    Of tests with one id, workers would run one alone.
+    schemathesis distinguishes them by name only, which pytest 9.2 ignores. Of several tests with
+    the same id, pytest-xdist would run one.
     """
     if (operation := getattr(item, "operation_label", None)) and item.id.params is None:
         item._id = item.id.with_params(operation)
@@ -24,39 +31,44 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop that asynchronous tests run on: the one that the app has."""
+    """Run asynchronous tests on asyncio, as the app does."""
     return "asyncio"
 
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
-    """The address of moto, in a process of its own."""
-    process, url = processes.start_store()
+    """The URL of moto, in a process of its own."""
+    with pytest.MonkeyPatch.context() as environment:
+        # Measured by coverage, moto would take twice as long. tests/local covers the store.
+        environment.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        process, url = processes.start_store()
     yield url
     assert process.stdin
     assert process.stdout
     process.stdin.close()
-    process.wait()
+    process.wait(START_STOP_SECONDS)
     process.stdout.close()
 
 
 @pytest.fixture(scope="session")
 def local_dynamodb() -> Iterator[str]:
-    """The address of DynamoDB Local, where it can run."""
-    try:
-        process, url = dynamodb_local.start()
-    except dynamodb_local.NotHereError as reason:
-        absent(reason)
-    yield url
-    process.kill()
-    process.wait()
+    """The URL of DynamoDB Local, if it can run here."""
+    with dynamodb_local.running() as url:
+        yield url
 
 
 @pytest.fixture(params=["moto", "local_dynamodb"])
 def store(request: pytest.FixtureRequest) -> str:
-    """The address of each emulator in turn: what one forgives, the other may not."""
-    address: str = request.getfixturevalue(request.param)
-    return address
+    """The URL of each emulator in turn, because each accepts some calls that DynamoDB refuses."""
+    url: str = request.getfixturevalue(request.param)
+    return url
+
+
+@pytest.fixture
+def fault_proxy(moto: str) -> Iterator[FaultProxy]:
+    """A proxy in front of moto, which passes every call on until it gets a plan."""
+    with FaultProxy(moto) as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -68,21 +80,21 @@ def client(moto: str) -> Iterator[builders.Client]:
 
 @pytest.fixture(scope="module")
 def served(moto: str) -> Iterator[builders.Client]:
-    """A client of one app for all tests of a module that do not mind each other."""
+    """A client of one app and table that all tests of a module share."""
     with serving(create_app(builders.settings(moto))) as url:
         yield from _ready_client(url)
 
 
 @pytest.fixture
 def any_client(store: str) -> Iterator[builders.Client]:
-    """The same on each emulator."""
+    """A client of a fresh app with an empty table, on each emulator."""
     with serving(create_app(builders.settings(store))) as url:
         yield from _ready_client(url)
 
 
 @pytest.fixture
 def storeless_client() -> Iterator[builders.Client]:
-    """A client of an app whose store is not there."""
+    """A client of an app whose store cannot be reached."""
     app = create_app(builders.settings("http://127.0.0.1:9"))
     with serving(app) as url, builders.Client(base_url=url) as client:
         yield client
@@ -90,9 +102,9 @@ def storeless_client() -> Iterator[builders.Client]:
 
 @pytest.fixture
 def contended_client(moto: str) -> Iterator[builders.Client]:
-    """A client of an app whose transactions always meet others."""
+    """A client of an app whose transactions always conflict with others."""
     with (
-        FaultProxy(moto, plan=_in_every_transaction) as proxy,
+        FaultProxy(moto, plan=_conflict) as proxy,
         serving(create_app(builders.settings(proxy.url))) as url,
     ):
         yield from _ready_client(url)
@@ -100,17 +112,16 @@ def contended_client(moto: str) -> Iterator[builders.Client]:
 
 @pytest.fixture
 def guarded_client(moto: str) -> Iterator[builders.Client]:
-    """A client of an app that asks for keys, of which each may make a request a second."""
-    with doors.door(moto, rate_limit=1) as door:
-        yield door.client
+    """A client without a key, of an app that requires keys and allows each one request a second."""
+    with secured_app.serve(moto, rate_limit=1) as secured:
+        yield secured.client
 
 
-def _in_every_transaction(operation: str) -> Fault | None:
+def _conflict(operation: str) -> Fault | None:
     return Fault.CONFLICT if operation == "TransactWriteItems" else None
 
 
 def _ready_client(url: str) -> Iterator[builders.Client]:
     with builders.Client(base_url=url) as client:
-        while client.get("/readyz").status_code != 200:
-            pass
+        wait_until(lambda: client.get("/readyz").status_code == 200, START_STOP_SECONDS)
         yield client

@@ -1,4 +1,4 @@
-"""Dependabot is told of everything that is pinned."""
+"""Dependabot updates everything that is pinned."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.processes import ROOT
+from api.local.processes import ROOT
 
 UPDATES: list[dict[str, Any]] = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())[
     "updates"
 ]
-NOT_OURS = {".git", ".terraform", ".venv", "build", "node_modules"}
+IGNORED = {".git", ".terraform", ".venv", "build", "node_modules"}
 
 
 def directories(ecosystem: str) -> set[str]:
@@ -24,11 +24,11 @@ def directories(ecosystem: str) -> set[str]:
     }
 
 
-def holders(pattern: str) -> Iterator[str]:
-    """Name the directories that hold such a file, from the root on."""
+def directories_with(pattern: str) -> Iterator[str]:
+    """Return the directories with such a file, in Dependabot's form."""
     for path in ROOT.rglob(pattern):
         inside: Path = path.relative_to(ROOT)
-        if not NOT_OURS & set(inside.parts):
+        if not IGNORED & set(inside.parts):
             yield f"/{inside.parent}".removesuffix(".")
 
 
@@ -42,16 +42,18 @@ def holders(pattern: str) -> Iterator[str]:
         ("terraform", ".terraform.lock.hcl"),
     ],
 )
-def test_every_lock_is_kept_up_to_date(ecosystem: str, pattern: str) -> None:
-    """Dependabot looks into each directory with something pinned, and into no other."""
-    assert directories(ecosystem) == set(holders(pattern))
+def test_dependabot_lists_every_directory_with_pinned_versions(
+    ecosystem: str, pattern: str
+) -> None:
+    """And no other directory."""
+    assert directories(ecosystem) == set(directories_with(pattern))
 
 
-def test_the_workflows_are_kept_up_to_date() -> None:
-    """Their actions are pinned by commit, which nobody would move by hand."""
+def test_dependabot_updates_the_actions_of_workflows() -> None:
+    """They are pinned by commit."""
     assert directories("github-actions") == {"/"}
 
 
-def test_a_release_waits_before_it_is_taken() -> None:
-    """For a week: one that was taken over is mostly noticed by then."""
+def test_a_new_release_waits_a_week() -> None:
+    """Most compromised releases are discovered within days."""
     assert {update["cooldown"]["default-days"] for update in UPDATES} == {7}

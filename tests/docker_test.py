@@ -1,4 +1,4 @@
-"""The Dockerfile, as far as it can be tried without a Docker engine."""
+"""The Dockerfile, as far as it can be tested without a Docker engine."""
 
 import json
 import re
@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from api.local.processes import ROOT
 from tests.support.builders import SECRET
-from tests.support.processes import ROOT, free_port
+from tests.support.ports import free_port
 
-# Where a package is not called what its distribution is.
+# Packages whose distribution has another name.
 DISTRIBUTIONS = {
     "prometheus_client": "prometheus-client",
     "pydantic_core": "pydantic-core",
@@ -25,7 +26,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
 def command(instruction: str) -> list[str]:
-    """Read the exec form of an instruction; there is no other in the file."""
+    """Read the exec form of an instruction that occurs once in the file."""
     (found,) = re.findall(rf"^\s*{instruction} (\[.*\])$", DOCKERFILE, re.MULTILINE)
     words: list[str] = json.loads(found)
     return words
@@ -35,7 +36,7 @@ def command(instruction: str) -> list[str]:
 def container(
     tmp_path: Path, moto: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str], Path]]:
-    """Run CMD with the image's files and environment alone, the files read-only."""
+    """Run CMD with only the image's files, read-only, and its environment."""
     for source, target in re.findall(r"^COPY (\w+) (\w+)$", DOCKERFILE, re.MULTILINE):
         shutil.copytree(
             ROOT / source, tmp_path / target, ignore=shutil.ignore_patterns("__pycache__")
@@ -67,10 +68,10 @@ def healthy(environment: dict[str, str], files: Path) -> bool:
     ).returncode
 
 
-def test_the_image_runs_is_healthy_and_stops_when_told(
+def test_the_image_starts_becomes_healthy_and_stops(
     container: tuple[subprocess.Popen[bytes], dict[str, str], Path],
 ) -> None:
-    """CMD serves, HEALTHCHECK sees it, SIGTERM ends it gracefully, and then it is unhealthy."""
+    """HEALTHCHECK passes while CMD runs; SIGTERM ends it gracefully; it writes no bytecode."""
     process, environment, files = container
     deadline = time.monotonic() + 20
     while not healthy(environment, files):
@@ -82,8 +83,8 @@ def test_the_image_runs_is_healthy_and_stops_when_told(
     assert not list(files.rglob("__pycache__"))
 
 
-def test_the_base_is_pinned_and_the_user_is_nobody() -> None:
-    """A digest for each stage, the same one, and a user that is not root."""
+def test_the_base_is_pinned_and_the_user_is_not_root() -> None:
+    """Both stages have the same base image by digest, and packages are installed by hash."""
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     assert len(set(bases)) == 1
     assert re.fullmatch(r"python:3\.1[3-9]\.\d+-slim-\w+@sha256:[0-9a-f]{64}", bases[0])
@@ -91,24 +92,25 @@ def test_the_base_is_pinned_and_the_user_is_nobody() -> None:
     assert "--require-hashes" in DOCKERFILE
 
 
-def test_the_image_asks_for_keys() -> None:
-    """It listens to everybody, so AUTH stays what it is unless somebody says: on."""
+def test_the_image_requires_api_keys() -> None:
+    """It listens on all addresses, so it must not change AUTH, which is on by default."""
     (variables,) = re.findall(r"^ENV (.*)$", DOCKERFILE, re.MULTILINE)
     environment = dict(variable.split("=", 1) for variable in variables.split())
-    assert environment["HOST"] == "0.0.0.0"  # noqa: S104 - it is what is checked
+    assert environment["HOST"] == "0.0.0.0"  # noqa: S104 - the checked value
     assert "AUTH" not in environment
 
 
-def test_the_app_needs_nothing_beyond_its_lock() -> None:
-    """Every top-level import of the app is in requirements.txt, not in the tests' packages."""
+def test_requirements_contain_every_import() -> None:
+    """Every package that api/ imports is in requirements.txt, not only in those of the tests."""
     lines = (ROOT / "requirements.txt").read_text()
     locked = set(re.findall(r"^([\w-]+)(?:\[.*\])?==", lines, re.MULTILINE))
     imported = {
         name
         for module in (ROOT / "api").rglob("*.py")
+        if "local" not in module.parts  # left out of the image
         for name in re.findall(r"^(?:from|import) (\w+)", module.read_text(), re.MULTILINE)
     }
-    theirs = {
+    needed = {
         DISTRIBUTIONS.get(name, name) for name in imported - sys.stdlib_module_names - {"api"}
     }
-    assert theirs <= locked
+    assert needed <= locked

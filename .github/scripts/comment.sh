@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Says something about the preview under a pull request, in one comment that is kept up to date:
-# comment.sh NUMBER TEXT
+# Creates or updates the one comment about the preview on a pull request: comment.sh NUMBER TEXT
 set -euo pipefail
 number=${1:?"usage: comment.sh NUMBER TEXT"} text=${2:?"usage: comment.sh NUMBER TEXT"}
-# Not seen on the page; it tells this comment from others that the same bot writes.
+# An HTML comment, invisible on the page, that identifies the comment.
 mark='<!-- preview -->'
 
 earlier=$(gh api --paginate "repos/$GITHUB_REPOSITORY/issues/$number/comments" --jq \

@@ -1,25 +1,25 @@
-"""The dashboards. Run as a program it writes each as JSON, which is what Grafana is given."""
+"""All dashboards. Run as a program, it writes their JSON, which Grafana's image contains."""
 
 import json
 from pathlib import Path
 
-from monitoring.grafana.panels import Dashboard, document
+from monitoring.grafana.dynamodb import DYNAMODB
+from monitoring.grafana.ecs_task import ECS_TASK
+from monitoring.grafana.panels import Dashboard, to_json
 from monitoring.grafana.service import SERVICE
-from monitoring.grafana.store import STORE
-from monitoring.grafana.task import TASK
 from monitoring.grafana.tasks import TASKS
 
 DIRECTORY = Path(__file__).parent / "dashboards"
-DASHBOARDS = (SERVICE, STORE, TASK, TASKS)
+DASHBOARDS = (SERVICE, DYNAMODB, ECS_TASK, TASKS)
 
 
-def text(dashboard: Dashboard) -> str:
-    return json.dumps(document(dashboard), indent=2) + "\n"
+def render(dashboard: Dashboard) -> str:
+    return json.dumps(to_json(dashboard), indent=2) + "\n"
 
 
 def main() -> None:
     for dashboard in DASHBOARDS:
-        (DIRECTORY / f"{dashboard.uid}.json").write_text(text(dashboard))
+        (DIRECTORY / f"{dashboard.uid}.json").write_text(render(dashboard))
 
 
 if __name__ == "__main__":

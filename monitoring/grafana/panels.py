@@ -1,13 +1,14 @@
-"""What a dashboard is made of, and how Grafana writes it down."""
+"""The parts of a dashboard, and their JSON for Grafana."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from monitoring import RUNBOOK
+
 DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
-RUNBOOK = "https://github.com/OWNER/task-tracker/blob/main/monitoring/runbook.md"
-# Grafana migrates an older schema when it loads it.
+# Grafana migrates older schemas on load.
 SCHEMA_VERSION = 41
 COLUMNS = 24
 RATE = "[$__rate_interval]"
@@ -18,28 +19,27 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Panel:
-    """A title, what it tells, and the queries that it draws, by what their legend says."""
+    """A stat or a time series, with its queries by legend."""
 
     title: str
     description: str
     unit: str
     queries: dict[str, str]
-    # Where green ends, and where the next colour does; a panel without them has no opinion.
+    # Where green turns to orange and to red; a single threshold turns green to red.
     thresholds: tuple[float, ...] = ()
-    # Of values that are good while they are high.
-    falling: bool = False
-    # The alert that a bad value of this brings.
+    low_is_bad: bool = False
+    # The alert whose runbook entry the panel's description names.
     alert: str = ""
-    most: float | None = None
-    number: bool = False
+    max: float | None = None
+    stat: bool = False
 
     @property
     def width(self) -> int:
-        return 4 if self.number else 8
+        return 4 if self.stat else 8
 
     @property
     def height(self) -> int:
-        return 4 if self.number else 8
+        return 4 if self.stat else 8
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """Rows of panels; a variable narrows what they show, and has its values from a query."""
+    """Rows of panels, and the variables that filter them: a query per variable gives its values."""
 
     uid: str
     title: str
@@ -67,7 +67,7 @@ class Dashboard:
 
 
 def rate(metric: str, by: str, **labels: str) -> str:
-    """Sum a counter's rate; labels are regular expressions, `no_` turns one round."""
+    """Return PromQL for a counter's rate; labels are regular expressions, `no_` negates one."""
     selected = {"job": 'job="api"'}
     for name, pattern in labels.items():
         operator = "!~" if name.startswith("no_") else "=~"
@@ -75,8 +75,8 @@ def rate(metric: str, by: str, **labels: str) -> str:
     return f"sum by ({by}) (rate({metric}{{{', '.join(selected.values())}}}{RATE}))"
 
 
-def document(dashboard: Dashboard) -> Json:
-    """Write a dashboard as the JSON that Grafana loads."""
+def to_json(dashboard: Dashboard) -> Json:
+    """Return a dashboard as the JSON that Grafana loads."""
     return {
         "uid": dashboard.uid,
         "title": dashboard.title,
@@ -88,15 +88,15 @@ def document(dashboard: Dashboard) -> Json:
         "refresh": "30s",
         "time": {"from": "now-1h", "to": "now"},
         "timezone": "utc",
-        "links": [_other_dashboards(), _link("Runbook", RUNBOOK)],
-        "annotations": {"list": [_deployments()]},
+        "links": [_other_dashboards()],
+        "annotations": {"list": [_starts()]},
         "templating": {"list": [_variable(*each) for each in dashboard.variables.items()]},
-        "panels": list(_placed(dashboard.rows)),
+        "panels": list(_layout(dashboard.rows)),
     }
 
 
-def _placed(rows: tuple[Row, ...]) -> Iterator[Json]:
-    """Lay rows below each other, and the panels of each from left to right."""
+def _layout(rows: tuple[Row, ...]) -> Iterator[Json]:
+    """Place the rows below each other and each row's panels from left to right."""
     ids, top = count(1), 0
     for row in rows:
         yield {
@@ -119,13 +119,13 @@ def _placed(rows: tuple[Row, ...]) -> Iterator[Json]:
 
 
 def _panel(panel: Panel) -> Json:
-    links = [_link("Runbook", f"{RUNBOOK}#{panel.alert.lower()}")] if panel.alert else []
+    runbook = f" Runbook: {RUNBOOK}#{panel.alert.lower()}" if panel.alert else ""
     return {
-        "type": "stat" if panel.number else "timeseries",
+        "type": "stat" if panel.stat else "timeseries",
         "title": panel.title,
-        "description": panel.description,
+        # Markdown, in which an address is a link.
+        "description": f"{panel.description}{runbook}",
         "datasource": DATASOURCE,
-        "links": links,
         "targets": list(_targets(panel)),
         "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
         "options": _options(panel),
@@ -139,16 +139,16 @@ def _targets(panel: Panel) -> Iterator[Json]:
             "datasource": DATASOURCE,
             "expr": expression,
             "legendFormat": legend,
-            "range": not panel.number,
-            "instant": panel.number,
+            "range": not panel.stat,
+            "instant": panel.stat,
         }
 
 
 def _defaults(panel: Panel) -> Json:
     defaults: Json = {"unit": panel.unit, "min": 0, "thresholds": _thresholds(panel)}
-    if panel.most is not None:
-        defaults["max"] = panel.most
-    if panel.number:
+    if panel.max is not None:
+        defaults["max"] = panel.max
+    if panel.stat:
         return {**defaults, "color": {"mode": "thresholds"}}
     style = "dashed" if panel.thresholds else "off"
     custom = {"fillOpacity": 8, "showPoints": "never", "thresholdsStyle": {"mode": style}}
@@ -159,7 +159,7 @@ def _thresholds(panel: Panel) -> Json:
     colours = ["green", "orange", "red"]
     if len(panel.thresholds) == 1:
         colours = ["green", "red"]
-    if panel.falling:
+    if panel.low_is_bad:
         colours.reverse()
     steps = zip(colours, (None, *panel.thresholds), strict=False)
     return {
@@ -169,16 +169,16 @@ def _thresholds(panel: Panel) -> Json:
 
 
 def _options(panel: Panel) -> Json:
-    if panel.number:
+    if panel.stat:
         return {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
     return {
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
 
 
 def _variable(name: str, query: str) -> Json:
-    """Let a reader choose some of a label's values, all of them at first."""
+    """Offer the values of a label, with all of them selected."""
     return {
         "name": name,
         "label": name.capitalize(),
@@ -194,8 +194,8 @@ def _variable(name: str, query: str) -> Json:
     }
 
 
-def _deployments() -> Json:
-    """Mark when a build began to run: its process started, and the value says when."""
+def _starts() -> Json:
+    """Mark each start of the API process with its build; the query's value is the start time."""
     return {
         "name": "Deployments",
         "datasource": DATASOURCE,
@@ -210,8 +210,16 @@ def _deployments() -> Json:
 
 
 def _other_dashboards() -> Json:
-    return {"type": "dashboards", "title": "Task Tracker", "tags": [TAG], "asDropdown": True}
-
-
-def _link(title: str, url: str) -> Json:
-    return {"type": "link", "title": title, "url": url, "targetBlank": True}
+    """Link to them, with the same time range."""
+    return {
+        "type": "dashboards",
+        "title": "Task Tracker",
+        "tags": [TAG],
+        "asDropdown": True,
+        "keepTime": True,
+        "icon": "external link",
+        "includeVars": False,
+        "targetBlank": False,
+        "tooltip": "",
+        "url": "",
+    }

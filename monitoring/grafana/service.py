@@ -1,9 +1,9 @@
-"""What callers get."""
+"""The Service dashboard: traffic, errors and latency as callers see them."""
 
 from monitoring.grafana.panels import RATE, Dashboard, Panel, Row, rate
 
 
-def _answers(statuses: str) -> str:
+def _responses(statuses: str) -> str:
     return rate("http_requests_total", "job", route="$route", status=statuses)
 
 
@@ -15,68 +15,68 @@ def _quantile(quantile: str) -> dict[str, str]:
 SERVICE = Dashboard(
     uid="service",
     title="Service",
-    description="What callers get: traffic, errors, latency, and how much of each may go wrong.",
+    description="Traffic, errors, latency and error budgets as callers see them.",
     variables={"route": 'label_values(http_requests_total{job="api"}, route)'},
     rows=(
         Row(
-            "Objectives: 99.9 % not failing, 99 % within 250 ms, under /v1",
+            "Objectives for /v1: 99.9 % without a 5xx, 99 % within 250 ms",
             (
                 Panel(
                     "Requests",
-                    "Requests a second under /v1, over 5 minutes.",
+                    "Requests per second under /v1, over 5 minutes.",
                     "reqps",
                     {"": "job:slo_requests:rate5m"},
-                    number=True,
+                    stat=True,
                 ),
                 Panel(
-                    "Failing",
-                    "Share of the requests answered with a 5xx, over 5 minutes.",
+                    "Error ratio",
+                    "Share of requests under /v1 that got a 5xx, over 5 minutes.",
                     "percentunit",
                     {"": "job:slo_errors:ratio_rate5m"},
                     thresholds=(0.001, 0.0144),
                     alert="ErrorBudgetBurn",
-                    number=True,
+                    stat=True,
                 ),
                 Panel(
                     "Error budget left",
-                    "Of what the last 6 hours may fail; -100 % is overdrawn twice or worse.",
+                    "Share of the 6 h budget that is unused; -100 % is twice the budget or more.",
                     "percentunit",
                     {"": "clamp_min(1 - job:slo_errors:ratio_rate6h / 0.001, -1)"},
                     thresholds=(0, 0.5),
-                    falling=True,
+                    low_is_bad=True,
                     alert="ErrorBudgetBurn",
-                    number=True,
+                    stat=True,
                 ),
                 Panel(
-                    "Slow",
-                    "Share of the answers that took more than 250 ms, over 5 minutes.",
+                    "Slow ratio",
+                    "Share of responses under /v1 that took more than 250 ms, over 5 minutes.",
                     "percentunit",
                     {"": "job:slo_slow:ratio_rate5m"},
                     thresholds=(0.01, 0.144),
                     alert="LatencyBudgetBurn",
-                    number=True,
+                    stat=True,
                 ),
                 Panel(
                     "Latency budget left",
-                    "Of what the last 6 hours may be slow, likewise.",
+                    "Share of the 6 h budget that is unused; -100 % is twice the budget or more.",
                     "percentunit",
                     {"": "clamp_min(1 - job:slo_slow:ratio_rate6h / 0.01, -1)"},
                     thresholds=(0, 0.5),
-                    falling=True,
+                    low_is_bad=True,
                     alert="LatencyBudgetBurn",
-                    number=True,
+                    stat=True,
                 ),
                 Panel(
                     "Alerts firing",
-                    "Beside the watchdog, which always does.",
+                    "Without the watchdog, which always fires.",
                     "short",
                     {"": 'count(ALERTS{alertstate="firing"}) - 1'},
                     thresholds=(1,),
-                    number=True,
+                    stat=True,
                 ),
                 Panel(
-                    "How fast the error budget burns",
-                    "1 uses it up exactly; 14.4 over an hour, or 6 over six, is paged.",
+                    "Error budget burn rate",
+                    "1 uses the budget exactly; above 14.4 over 1 h or 6 over 6 h an alert pages.",
                     "short",
                     {
                         "1 h": "job:slo_errors:ratio_rate1h / 0.001",
@@ -86,8 +86,8 @@ SERVICE = Dashboard(
                     alert="ErrorBudgetBurn",
                 ),
                 Panel(
-                    "How fast the latency budget burns",
-                    "Likewise, with 1 % that may be slow.",
+                    "Latency budget burn rate",
+                    "1 uses the budget exactly; above 14.4 over 1 h or 6 over 6 h an alert pages.",
                     "short",
                     {
                         "1 h": "job:slo_slow:ratio_rate1h / 0.01",
@@ -97,8 +97,8 @@ SERVICE = Dashboard(
                     alert="LatencyBudgetBurn",
                 ),
                 Panel(
-                    "Failing requests",
-                    "Share of the requests under /v1 answered with a 5xx.",
+                    "Error ratio over time",
+                    "Share of requests under /v1 that got a 5xx.",
                     "percentunit",
                     {
                         "5 min": "job:slo_errors:ratio_rate5m",
@@ -114,17 +114,17 @@ SERVICE = Dashboard(
             (
                 Panel(
                     "Requests by route",
-                    "All that is asked, probes and scrapes included.",
+                    "All requests, including probes and scrapes.",
                     "reqps",
                     {"{{route}}": rate("http_requests_total", "route", route="$route")},
                 ),
                 Panel(
-                    "Answers by status",
-                    "499 is a client that went away before the answer.",
+                    "Responses by status",
+                    "499: the client disconnected before the response.",
                     "reqps",
                     {
-                        "2xx": _answers("2.."),
-                        "3xx": _answers("3.."),
+                        "2xx": _responses("2.."),
+                        "3xx": _responses("3.."),
                         "4xx": rate(
                             "http_requests_total",
                             "job",
@@ -132,31 +132,31 @@ SERVICE = Dashboard(
                             status="4..",
                             no_status="499",
                         ),
-                        "499": _answers("499"),
-                        "5xx": _answers("5.."),
+                        "499": _responses("499"),
+                        "5xx": _responses("5.."),
                     },
                 ),
                 Panel(
-                    "In flight",
-                    "Requests begun and not yet ended; the scrape sees itself.",
+                    "Requests in flight",
+                    "Requests being processed, including the scrape itself.",
                     "short",
                     {"requests": 'http_requests_in_flight{job="api"}'},
                 ),
             ),
         ),
         Row(
-            "Latency, to the last byte, over 5 minutes",
+            "Latency to the last byte, over 5 minutes",
             (
-                Panel("P50", "Half of each route's answers are faster.", "s", _quantile("0.5")),
+                Panel("P50", "Median latency per route.", "s", _quantile("0.5")),
                 Panel(
                     "P95",
-                    "One in 20 of each route's answers is slower.",
+                    "95th percentile per route.",
                     "s",
                     _quantile("0.95"),
                 ),
                 Panel(
                     "P99",
-                    "One in 100 of each route's answers is slower; the objective is 250 ms.",
+                    "99th percentile per route; the objective is 250 ms.",
                     "s",
                     _quantile("0.99"),
                     thresholds=(0.25,),
@@ -169,10 +169,11 @@ SERVICE = Dashboard(
             (
                 Panel(
                     "CPU",
-                    "Of one CPU, which is what one event loop can use.",
+                    "Share of the CPU that the API process can use, over 5 minutes: of one CPU, or "
+                    "of the ECS task's limit if that is less.",
                     "percentunit",
-                    {"API": f'rate(process_cpu_seconds_total{{job="api"}}{RATE})'},
-                    thresholds=(0.9,),
+                    {"API": "instance:api_cpu:ratio_rate5m"},
+                    thresholds=(0.8,),
                     alert="EventLoopBusy",
                 ),
                 Panel(
@@ -183,7 +184,7 @@ SERVICE = Dashboard(
                 ),
                 Panel(
                     "Connections",
-                    "Open ones, and those cut for what their client did or left undone.",
+                    "Open connections, and those that the API cut: slow, idle or too many.",
                     "short",
                     {
                         "open": 'http_connections{job="api"}',
@@ -192,7 +193,7 @@ SERVICE = Dashboard(
                 ),
                 Panel(
                     "Open files",
-                    "Sockets are files: what is used, of what the process may open.",
+                    "Share of the process's file descriptor limit in use, sockets included.",
                     "percentunit",
                     {"open": 'process_open_fds{job="api"} / process_max_fds{job="api"}'},
                     thresholds=(0.8,),

@@ -1,7 +1,7 @@
-# Where the two images lie. They outlive the stack, which could not be made without them.
+# Image repositories. They are not part of the stack, because its first deployment needs the images.
 
 resource "aws_ecr_repository" "this" {
-  #checkov:skip=CKV_AWS_136:the key that ECR owns encrypts them, and they are no secret
+  #checkov:skip=CKV_AWS_136:images contain no secrets, and ECR encrypts them with a key it owns
   for_each             = toset(["api", "grafana"])
   name                 = "${var.name}/${each.value}"
   image_tag_mutability = "IMMUTABLE"
@@ -17,7 +17,7 @@ resource "aws_ecr_lifecycle_policy" "this" {
   policy = jsonencode({
     rules = [{
       rulePriority = 1
-      description  = "As many as one may want to go back to."
+      description  = "Keep the last 30 images for rollbacks."
       selection = {
         tagStatus   = "any"
         countType   = "imageCountMoreThan"

@@ -1,10 +1,10 @@
-# Where states lie. A lock is an object beside the state, so that no table is needed for it.
+# Bucket of the Terraform states. Locks are objects in the same bucket, so no lock table is needed.
 
 resource "aws_s3_bucket" "state" {
-  #checkov:skip=CKV_AWS_144:versions protect against mistakes; a region that is gone takes the stack along
-  #checkov:skip=CKV_AWS_18:two roles write to it, and CloudTrail knows when
-  #checkov:skip=CKV_AWS_145:the key that S3 owns encrypts it, and costs nothing
-  #checkov:skip=CKV2_AWS_62:nobody waits for a state to change
+  #checkov:skip=CKV_AWS_144:versioning protects against mistakes, and the stack itself is in the same region
+  #checkov:skip=CKV_AWS_18:only two roles write to it, and CloudTrail can record them
+  #checkov:skip=CKV_AWS_145:encrypted with a key that S3 owns, which is free
+  #checkov:skip=CKV2_AWS_62:nothing reacts to state changes
   bucket = "${var.name}-state-${local.account_id}"
 }
 
@@ -42,7 +42,7 @@ resource "aws_s3_bucket_policy" "state" {
       Sid       = "TlsOnly"
       Effect    = "Deny"
       Principal = "*"
-      # A refusal has to be of everything.
+      # Deny every action without TLS.
       Action    = "s3:*"
       Resource  = [aws_s3_bucket.state.arn, "${aws_s3_bucket.state.arn}/*"]
       Condition = { Bool = { "aws:SecureTransport" = "false" } }
@@ -57,7 +57,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "state" {
   bucket = aws_s3_bucket.state.id
 
   rule {
-    id     = "forget-former-versions"
+    id     = "expire-old-versions"
     status = "Enabled"
 
     filter {}

@@ -1,5 +1,5 @@
-# Applied once, by a person, with a state of its own on that person's machine: it makes the bucket
-# that every other state lies in, and the roles that GitHub's workflows take.
+# Applied once, by hand, with a local state. It creates the bucket for all other states, the roles of
+# the GitHub workflows and the image repositories.
 
 terraform {
   required_version = ">= 1.11"

@@ -1,4 +1,4 @@
-# One pull request's preview: the same app as a Lambda, with a small table that is deleted with it.
+# Preview of one pull request: the API as a Lambda function, with a table that is deleted with it.
 
 terraform {
   required_version = ">= 1.11"
@@ -10,7 +10,7 @@ terraform {
     }
   }
 
-  # A state for each pull request: init -backend-config=key=preview/<number>.tfstate
+  # One state for each pull request: init -backend-config=key=preview/<number>.tfstate
   backend "s3" {
     encrypt      = true
     use_lockfile = true
@@ -29,14 +29,24 @@ provider "aws" {
 }
 
 variable "name" {
-  description = "Begins the name of everything that is made; the stack's name, too."
+  description = "Prefix of all resource names. It must equal the name of the bootstrap."
   type        = string
   default     = "task-tracker"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,22}[a-z0-9]$", var.name)) && !can(regex("^(aws|ssm|sg-|internal-)", var.name))
+    error_message = "name: 3 to 24 lowercase letters, digits and dashes, starting with a letter and not ending with a dash, for example task-tracker. AWS reserves names that start with aws, ssm, sg- or internal-."
+  }
 }
 
 variable "region" {
-  description = "AWS region of everything."
+  description = "AWS region of all resources."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2,4}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region: the code of an AWS region, for example eu-central-1."
+  }
 }
 
 variable "pull_request" {
@@ -45,33 +55,33 @@ variable "pull_request" {
 
   validation {
     condition     = var.pull_request >= 1 && floor(var.pull_request) == var.pull_request
-    error_message = "pull_request: its number, such as 42."
+    error_message = "pull_request: the number of a pull request, for example 42."
   }
 }
 
 variable "package" {
-  description = "Path of the zip that runs."
+  description = "Path of the Lambda package (zip)."
   type        = string
 
   validation {
     condition     = fileexists(var.package)
-    error_message = "package: there is no such file. Make the zip first, and give its path."
+    error_message = "package: no such file. Run make package ARCH=arm64 and give the path of the zip."
   }
 }
 
 variable "bootstrap_key" {
-  description = "Opens /v1/keys and nothing else, to make the preview's keys with."
+  description = "API key that can call only /v1/keys, to create keys for the preview."
   type        = string
   sensitive   = true
 
   validation {
     condition     = can(regex("^tt_[0-7][0-9A-HJKMNP-TV-Z]{25}_[0-9a-f]{64}_[0-9a-f]{8}$", var.bootstrap_key))
-    error_message = "bootstrap_key: a whole key, such as TF_VAR_bootstrap_key=$(python3 terraform/scripts/new_key.py)."
+    error_message = "bootstrap_key: a complete API key, for example TF_VAR_bootstrap_key=$(python3 terraform/scripts/new_key.py)."
   }
 }
 
 variable "public" {
-  description = "Whether everybody may reach the preview, over an HTTP API, without a signature; a key it asks for in any case."
+  description = "Also serve the preview through an API Gateway HTTP API, without AWS signatures. API keys are always required."
   type        = bool
   default     = false
 }
@@ -82,7 +92,7 @@ data "aws_partition" "current" {}
 
 locals {
   preview = "${var.name}-preview-${var.pull_request}"
-  # Bootstrap makes it, and the workflow may make no role without it.
+  # Created by bootstrap/. The workflow cannot create a role without it.
   boundary = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:policy/${var.name}-preview-boundary"
 }
 
@@ -94,15 +104,15 @@ module "tasks_table" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
-  #checkov:skip=CKV_AWS_158:logs hold no secrets, and the key that CloudWatch owns encrypts them
-  #checkov:skip=CKV_AWS_338:a preview is forgotten when it is merged
+  #checkov:skip=CKV_AWS_158:logs contain no secrets, and CloudWatch encrypts them with a key it owns
+  #checkov:skip=CKV_AWS_338:a preview lives only until its pull request is closed
   name              = "/aws/lambda/${local.preview}"
   retention_in_days = 3
 }
 
 resource "aws_iam_role" "this" {
   name                 = local.preview
-  description          = "Of the preview of pull request ${var.pull_request}."
+  description          = "Role of the preview of pull request ${var.pull_request}."
   permissions_boundary = local.boundary
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -143,12 +153,12 @@ resource "aws_iam_role_policy" "this" {
 }
 
 resource "aws_lambda_function" "this" {
-  #checkov:skip=CKV_AWS_116:it is called and answers; there is nothing to queue
-  #checkov:skip=CKV_AWS_117:it needs DynamoDB alone, which is no part of a VPC
-  #checkov:skip=CKV_AWS_173:both secrets in the environment are of a throwaway table, and the key that Lambda owns encrypts them
-  #checkov:skip=CKV_AWS_272:the package comes from the workflow that made it
-  #checkov:skip=CKV_AWS_50:one line a request tells enough of a preview
-  #checkov:skip=CKV_AWS_115:new accounts have so little concurrency that none can be set aside
+  #checkov:skip=CKV_AWS_116:invocations are synchronous, so there is nothing to queue
+  #checkov:skip=CKV_AWS_117:it needs only DynamoDB, which is outside the VPC
+  #checkov:skip=CKV_AWS_173:its secrets protect only a throwaway table, and Lambda encrypts them with a key it owns
+  #checkov:skip=CKV_AWS_272:the workflow that deploys the package also builds it
+  #checkov:skip=CKV_AWS_50:request logs are enough for a preview
+  #checkov:skip=CKV_AWS_115:new accounts have too little concurrency to reserve any
   function_name    = local.preview
   description      = "Preview of pull request ${var.pull_request}."
   role             = aws_iam_role.this.arn
@@ -164,11 +174,10 @@ resource "aws_lambda_function" "this" {
     variables = {
       AUTH       = "on"
       TABLE_NAME = module.tasks_table.name
-      # Of this pull request's table alone, whose tasks nobody minds: it may be known.
+      # Predictable, because it protects only the cursors of a throwaway table.
       CURSOR_SECRET = sha256("${local.preview}/${data.aws_caller_identity.current.account_id}")
       BUILD         = "pr-${var.pull_request}"
-      # Here whoever may read the function's configuration reads it: that is how reviewers get it.
-      # It is in the preview's state, too, and goes with the preview.
+      # Reviewers read it from the function's configuration. It is also in the preview's state.
       BOOTSTRAP_KEY = var.bootstrap_key
     }
   }
@@ -176,13 +185,13 @@ resource "aws_lambda_function" "this" {
   depends_on = [aws_cloudwatch_log_group.this, aws_iam_role_policy.this]
 }
 
-# Callers sign their requests, as this account's: a preview is for reviewers.
+# Requests must be signed by a principal of this account.
 resource "aws_lambda_function_url" "this" {
   function_name      = aws_lambda_function.this.function_name
   authorization_type = "AWS_IAM"
 }
 
-# For a reviewer without an account on AWS: no signature, and keys in its place.
+# Optional, for reviewers without AWS credentials: no signature, but API keys as always.
 resource "aws_apigatewayv2_api" "public" {
   count         = var.public ? 1 : 0
   name          = local.preview
@@ -199,7 +208,7 @@ resource "aws_apigatewayv2_integration" "public" {
 }
 
 resource "aws_apigatewayv2_route" "public" {
-  #checkov:skip=CKV_AWS_309:the app asks for a key itself
+  #checkov:skip=CKV_AWS_309:the API itself requires a key
   count     = var.public ? 1 : 0
   api_id    = aws_apigatewayv2_api.public[0].id
   route_key = "$default"
@@ -207,13 +216,13 @@ resource "aws_apigatewayv2_route" "public" {
 }
 
 resource "aws_apigatewayv2_stage" "public" {
-  #checkov:skip=CKV_AWS_76:the app writes a line for each request
+  #checkov:skip=CKV_AWS_76:the API logs every request
   count       = var.public ? 1 : 0
   api_id      = aws_apigatewayv2_api.public[0].id
   name        = "$default"
   auto_deploy = true
 
-  # Somebody else's loop is not to be paid for.
+  # Limits the cost of unwanted traffic.
   default_route_settings {
     throttling_rate_limit  = 20
     throttling_burst_limit = 40
@@ -230,7 +239,7 @@ resource "aws_lambda_permission" "public" {
 }
 
 output "url" {
-  description = "Where the preview answers requests with a key; unless it is public, they are signed for this account, too."
+  description = "Address of the preview. Unless public is true, requests need an AWS signature in addition to an API key."
   value       = var.public ? aws_apigatewayv2_stage.public[0].invoke_url : aws_lambda_function_url.this.function_url
 }
 

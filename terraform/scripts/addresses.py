@@ -1,6 +1,6 @@
-"""Print where the running tasks answer: `addresses.py CLUSTER`, with AWS credentials.
+"""Print the public addresses of the running ECS tasks: `addresses.py CLUSTER`.
 
-A task's public address changes with every deployment, so it is looked up, not remembered.
+It needs AWS credentials. The addresses change with every deployment.
 """
 
 import sys
@@ -13,14 +13,24 @@ PORTS = {"task": 8000, "grafana": 3000}
 
 
 def addresses(cluster: str, session: Any) -> Iterator[tuple[str, str]]:
-    """Find each running task's family, without the cluster's name, and its public address."""
+    """Find the family, without the cluster's name, and the URL of each running ECS task."""
     ecs, ec2 = session.client("ecs"), session.client("ec2")
     arns = ecs.list_tasks(cluster=cluster, desiredStatus="RUNNING")["taskArns"]
     tasks = ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"] if arns else []
     for task in tasks:
         family = task["taskDefinitionArn"].rpartition("/")[2].partition(":")[0]
+        name = family.removeprefix(f"{cluster}-")
+        scheme = _scheme(ecs, task)
         for interface in _interfaces(task):
-            yield family.removeprefix(f"{cluster}-"), _public_address(ec2, interface)
+            yield name, f"{scheme}://{_public_address(ec2, interface)}:{PORTS[name]}"
+
+
+def _scheme(ecs: Any, task: dict[str, Any]) -> str:
+    """Return https if a container receives a certificate."""
+    found = ecs.describe_task_definition(taskDefinition=task["taskDefinitionArn"])
+    containers = found["taskDefinition"]["containerDefinitions"]
+    secrets = [secret["name"] for each in containers for secret in each.get("secrets", [])]
+    return "https" if "TLS_CERTIFICATE" in secrets else "http"
 
 
 def _interfaces(task: dict[str, Any]) -> Iterator[str]:
@@ -39,9 +49,9 @@ def _public_address(ec2: Any, interface: str) -> str:
 def main() -> None:
     found = sorted(addresses(sys.argv[1], boto3.Session()))
     if not found:
-        sys.exit(f"No task runs in {sys.argv[1]}.")
-    for family, address in found:
-        print(f"{family}=http://{address}:{PORTS[family]}")
+        sys.exit(f"No ECS task is running in cluster {sys.argv[1]}.")
+    for name, url in found:
+        print(f"{name}={url}")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,13 @@
-"""Print a new API key, such as BOOTSTRAP_KEY takes: `new_key.py`. No store knows it.
+"""Print a new API key for BOOTSTRAP_KEY: `tt_<id>_<secret>_<CRC-32>`. It is stored nowhere.
 
-`tt_<id>_<secret>_<check>`: a ULID of now, 256 random bits, and a CRC-32 over all before it.
+A script without dependencies; a test checks that the API and Terraform accept its keys.
 """
 
 import secrets
-import time
 import zlib
 
-# Crockford's: without the letters that are taken for digits, and without U.
+# Crockford's base 32. An id has the form of a ULID, whose first digit is at most 7.
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-ULID_LETTERS = 26
-RANDOM_BITS = 80
-SECRET_BYTES = 32
-
-
-def ulid(milliseconds: int) -> str:
-    value = milliseconds << RANDOM_BITS | secrets.randbits(RANDOM_BITS)
-    return "".join(ALPHABET[value >> 5 * place & 31] for place in reversed(range(ULID_LETTERS)))
 
 
 def key(key_id: str, secret: str) -> str:
@@ -24,5 +15,9 @@ def key(key_id: str, secret: str) -> str:
     return f"{body}_{zlib.crc32(body.encode()):08x}"
 
 
+def random_id() -> str:
+    return secrets.choice("01234567") + "".join(secrets.choice(ALPHABET) for _ in range(25))
+
+
 if __name__ == "__main__":
-    print(key(ulid(time.time_ns() // 1_000_000), secrets.token_hex(SECRET_BYTES)))
+    print(key(random_id(), secrets.token_hex(32)))

@@ -1,7 +1,7 @@
-"""Make what Lambda runs: `package.py [--into build] arm64 x86_64` writes a zip for each.
+"""Build the Lambda packages: `package.py [--into build] arm64 x86_64` writes a zip for each.
 
-The locked wheels of that machine, the app and its handlers, less what nothing there reads. The
-same input and the same Python make the same bytes.
+A package has the locked wheels for its architecture, the app and its handlers, without what a
+function does not use. The same input and the same Python produce the same bytes.
 """
 
 import argparse
@@ -17,32 +17,36 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "handlers" / "requirements.txt"
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
-# The runtime's Python, and the newest C library's wheels that its Amazon Linux 2023 takes.
+# Lambda's Python, and the wheels that work with the C library of its Amazon Linux 2023.
 RUNTIME = (3, 13)
 GLIBC = ("_2_34", "_2_28", "_2_17", "2014")
-# Of botocore's 400 services: the table's, and those that credentials are asked for.
+# Botocore's data for DynamoDB and for the services that issue credentials; it has 400 others.
 SERVICES = frozenset({"dynamodb", "signin", "sso", "sso-oidc", "sts"})
-# Types are for checkers, sources for compilers, scripts for shells, and pip's notes for pip.
-UNREAD = (
+# Type stubs, C sources, tests, scripts, and records of pip.
+UNUSED_FILES = (
     *("*.pyi", "py.typed", "*.c", "*.cpp", "*.h", "*.hpp", "*.pyx", "*.pxd"),
     *("tests", "bin", "RECORD", "INSTALLER", "REQUESTED"),
 )
-# The old pydantic within the new: FastAPI imports it if it is there, and can do without.
-UNWANTED = ("pydantic/v1",)
-# The oldest time that a zip can hold.
+# FastAPI imports pydantic's old API if it is there, and works without it.
+UNUSED_PACKAGES = ("pydantic/v1",)
+# The embedded store of `make run`.
+LOCAL = ROOT / "api" / "local"
+# The board's page, styles and scripts.
+STATIC = ROOT / "api" / "board" / "static"
+# The earliest time that a zip can store.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def build(machine: str, into: Path) -> Path:
-    """Make the zip for a machine, and return its path."""
+    """Build the package for an architecture, and return its path."""
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "task"
         install(machine, root)
-        cut(root)
+        remove_unused(root)
         for source in ("api", "handlers"):
-            shutil.copytree(ROOT / source, root / source, ignore=_not_code)
-        if compiles():
+            shutil.copytree(ROOT / source, root / source, ignore=_not_packaged)
+        if can_compile():
             compile_all(root)
         archive = into / f"lambda-{machine}.zip"
         pack(root, archive)
@@ -50,7 +54,7 @@ def build(machine: str, into: Path) -> Path:
 
 
 def install(machine: str, root: Path) -> None:
-    """Unpack the locked wheels, each checked against its hash."""
+    """Install the locked wheels, which pip checks against their hashes."""
     platforms = [f"--platform=manylinux{glibc}_{MACHINES[machine]}" for glibc in GLIBC]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--no-compile", "--no-deps", "--require-hashes", "--only-binary=:all:"]
@@ -58,28 +62,28 @@ def install(machine: str, root: Path) -> None:
     subprocess.run([*command, f"--target={root}", f"--requirement={REQUIREMENTS}"], check=True)  # noqa: S603
 
 
-def cut(root: Path) -> None:
-    """Take away what nothing reads at run time."""
+def remove_unused(root: Path) -> None:
+    """Remove what no code reads at run time."""
     data = root / "botocore" / "data"
-    unread = [path for pattern in UNREAD for path in root.rglob(pattern)]
+    unused = [path for pattern in UNUSED_FILES for path in root.rglob(pattern)]
     services = [path for path in data.iterdir() if path.is_dir() and path.name not in SERVICES]
-    for path in [*unread, *services, *(root / name for name in UNWANTED)]:
+    for path in [*unused, *services, *(root / name for name in UNUSED_PACKAGES)]:
         if path.is_dir():
             shutil.rmtree(path)
         else:
-            # It may have gone with its directory.
+            # It may have been removed with its directory.
             path.unlink(missing_ok=True)
 
 
-def compiles() -> bool:
-    """Tell whether this Python's bytecode is the runtime's."""
+def can_compile() -> bool:
+    """Return whether this Python has the same bytecode as Lambda's."""
     return sys.version_info[:2] == RUNTIME
 
 
 def compile_all(root: Path) -> None:
-    """Write bytecode that is not compared with its source: Lambda cannot write any."""
+    """Write bytecode that Python does not compare with its source; Lambda could not rewrite it."""
     command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
-    # Sets are written in the order of their hashes.
+    # The order of sets in bytecode depends on the hash seed.
     environment = {name: value for name, value in os.environ.items() if "PYTHON" not in name}
     subprocess.run(  # noqa: S603
         [*command, "-s", str(root), "-p", "/var/task", str(root)],
@@ -89,11 +93,11 @@ def compile_all(root: Path) -> None:
 
 
 def pack(root: Path, archive: Path) -> None:
-    """Write a zip in which order, times and permissions are always the same."""
+    """Write a zip with fixed order, times and permissions."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as package:
         for path in sorted(_files(root)):
             entry = zipfile.ZipInfo(path.relative_to(root).as_posix(), EPOCH)
-            # A regular file that everybody may read: Lambda runs it as a user of its own.
+            # A regular file that all users may read: Lambda runs as another user.
             entry.external_attr = 0o100644 << 16
             entry.create_system = 3
             entry.compress_type = zipfile.ZIP_DEFLATED
@@ -104,10 +108,14 @@ def _files(root: Path) -> Iterator[Path]:
     return (path for path in root.rglob("*") if path.is_file())
 
 
-def _not_code(directory: str, names: list[str]) -> list[str]:
-    return [
-        name for name in names if not (name.endswith(".py") or Path(directory, name).is_dir())
-    ] + ["__pycache__"]
+def _not_packaged(directory: str, names: list[str]) -> list[str]:
+    return [name for name in names if not _is_packaged(Path(directory, name))]
+
+
+def _is_packaged(path: Path) -> bool:
+    if path.is_dir():
+        return path != LOCAL and path.name != "__pycache__"
+    return path.suffix == ".py" or path.parent == STATIC
 
 
 def _runtime() -> str:
@@ -119,8 +127,8 @@ def main() -> None:
     parser.add_argument("machines", nargs="+", choices=MACHINES)
     parser.add_argument("--into", type=Path, default=ROOT / "build")
     arguments = parser.parse_args()
-    if not compiles():
-        print(f"No bytecode goes in: that takes Python {_runtime()}.")
+    if not can_compile():
+        print(f"The package has no bytecode, which only Python {_runtime()} can write.")
     for machine in arguments.machines:
         archive = build(machine, arguments.into)
         unpacked = sum(entry.file_size for entry in zipfile.ZipFile(archive).infolist())

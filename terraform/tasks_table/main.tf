@@ -1,4 +1,4 @@
-# The table of api/table.py; a test compares keys, indexes and projections.
+# The DynamoDB table. A test compares keys, indexes and projections with those that the API defines.
 
 variable "name" {
   description = "Name of the table."
@@ -6,7 +6,7 @@ variable "name" {
 }
 
 variable "deletion_protection" {
-  description = "Whether the table refuses to be deleted."
+  description = "Whether the table is protected against deletion."
   type        = bool
 }
 
@@ -16,25 +16,27 @@ variable "point_in_time_recovery" {
 }
 
 locals {
-  # Four scopes times four orders are sixteen lists, and an index each.
-  orders = {
-    created  = "sk"
-    updated  = "updated_order"
-    due      = "due_order"
-    priority = "priority_order"
+  # Open and closed tasks are apart: in the partition all_scope, or at the start of state_created.
+  # Only open tasks have the attributes open_due and open_priority.
+  indexes = {
+    all_created       = { hash_key = "all_scope", range_key = "sk" }
+    all_updated       = { hash_key = "all_scope", range_key = "updated_order" }
+    all_due           = { hash_key = "all_scope", range_key = "open_due" }
+    all_priority      = { hash_key = "all_scope", range_key = "open_priority" }
+    status_created    = { hash_key = "status_scope", range_key = "sk" }
+    project_created   = { hash_key = "project_scope", range_key = "state_created" }
+    project_due       = { hash_key = "project_scope", range_key = "open_due" }
+    project_priority  = { hash_key = "project_scope", range_key = "open_priority" }
+    assignee_created  = { hash_key = "assignee_scope", range_key = "state_created" }
+    assignee_due      = { hash_key = "assignee_scope", range_key = "open_due" }
+    assignee_priority = { hash_key = "assignee_scope", range_key = "open_priority" }
   }
-  indexes = merge([
-    for scope in ["all", "status", "project", "assignee"] : {
-      for order, range_key in local.orders :
-      "${scope}_${order}" => { hash_key = "${scope}_scope", range_key = range_key }
-    }
-  ]...)
   keys = toset(concat(["pk", "sk"], flatten([for index in local.indexes : values(index)])))
 }
 
 resource "aws_dynamodb_table" "tasks" {
-  #checkov:skip=CKV_AWS_119:the key that AWS owns encrypts it, and costs nothing
-  #checkov:skip=CKV_AWS_28:previews are thrown away; the stack turns recovery on
+  #checkov:skip=CKV_AWS_119:encrypted with a key that AWS owns, which is free
+  #checkov:skip=CKV_AWS_28:the stack enables point-in-time recovery; previews do not need it
   name                        = var.name
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "pk"
@@ -59,7 +61,7 @@ resource "aws_dynamodb_table" "tasks" {
     }
   }
 
-  # Sweeps tombstones and the records of idempotency keys.
+  # Deletes expired tombstones and idempotency records.
   ttl {
     attribute_name = "expires_at"
     enabled        = true

@@ -1,4 +1,4 @@
-# What the variables make of the stack.
+# The effect of each option on the stack.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -13,8 +13,10 @@ variables {
   grafana_admin_password = "a-password-of-more-than-16"
   alert_webhook_url      = "https://alerts.example/x"
   watchdog_webhook_url   = "https://watchdog.example/x"
-  # A test takes a default of an ephemeral variable for a value that was not there when it planned.
-  bootstrap_key = ""
+  # In tests, Terraform treats the default of an ephemeral variable as missing from the plan.
+  bootstrap_key   = ""
+  tls_certificate = ""
+  tls_key         = ""
 }
 
 run "closed_by_default" {
@@ -22,36 +24,46 @@ run "closed_by_default" {
 
   assert {
     condition     = length(aws_vpc_security_group_ingress_rule.prometheus) + length(aws_vpc_security_group_ingress_rule.node_exporter) + length(aws_vpc_security_group_ingress_rule.grafana) == 0
-    error_message = "9090, 9100 and 3000 are open to nobody unless somebody is named."
+    error_message = "By default, ports 9090, 9100 and 3000 are closed to all networks."
   }
 
   assert {
     condition     = aws_ecs_service.task.deployment_circuit_breaker[0].rollback
-    error_message = "A deployment that fails is rolled back."
-  }
-
-  assert {
-    condition     = local.prometheus_config == file("../monitoring/prometheus/prometheus.yml")
-    error_message = "The sidecar's configuration is the file, byte for byte."
-  }
-
-  assert {
-    condition     = local.node_exporter.command[0] == "--web.listen-address=127.0.0.1:9100"
-    error_message = "node-exporter listens on localhost."
+    error_message = "ECS must roll back a failed deployment."
   }
 
   assert {
     condition     = length(aws_ssm_parameter.bootstrap_key) == 0 && join(" ", local.api.secrets[*].name) == "CURSOR_SECRET"
-    error_message = "There is no bootstrap key unless one is asked for."
+    error_message = "By default, there must be no bootstrap key."
   }
 
   assert {
-    condition     = length(aws_lb.api) + length(aws_appautoscaling_target.task) + length(aws_prometheus_workspace.this) == 0
-    error_message = "Options are off."
+    condition     = contains(local.api.environment, { name = "TRUSTED_HOPS", value = "0" })
+    error_message = "Without a load balancer, the API must ignore X-Forwarded-For."
+  }
+
+  assert {
+    condition     = yamldecode(local.prometheus_config).scrape_configs[0].scheme == "http"
+    error_message = "Without TLS, Prometheus must scrape the API over HTTP."
+  }
+
+  assert {
+    condition     = [for container in jsondecode(aws_ecs_task_definition.grafana.container_definitions) : container.name] == ["grafana", "alertmanager"] && contains(local.prometheus.environment, { name = "ALERTMANAGER", value = "alertmanager.task-tracker.internal:9093" })
+    error_message = "Prometheus must send alerts to the Alertmanager beside Grafana."
+  }
+
+  assert {
+    condition     = aws_ecs_task_definition.grafana.memory == "1024" && local.grafana.memory + local.alertmanager.memory == 1024
+    error_message = "Grafana and Alertmanager must share 1 GiB."
+  }
+
+  assert {
+    condition     = length(aws_lb.api) + length(aws_vpc_endpoint.dynamodb) + length(aws_appautoscaling_target.task) + length(aws_prometheus_workspace.this) == 0
+    error_message = "By default, load balancer, endpoint, autoscaling and AMP must be off."
   }
 }
 
-run "a_bootstrap_key_while_it_is_wanted" {
+run "bootstrap_key" {
   command = apply
 
   variables {
@@ -61,16 +73,92 @@ run "a_bootstrap_key_while_it_is_wanted" {
 
   assert {
     condition     = join(" ", local.api.secrets[*].name) == "CURSOR_SECRET BOOTSTRAP_KEY"
-    error_message = "It reaches the API by the parameter store."
+    error_message = "The API must receive the bootstrap key from the parameter store."
   }
 
   assert {
-    condition     = aws_ssm_parameter.bootstrap_key[0].type == "SecureString" && contains(local.injected, aws_ssm_parameter.bootstrap_key[0].arn)
-    error_message = "It is encrypted, and the execution role may read it."
+    condition     = aws_ssm_parameter.bootstrap_key[0].type == "SecureString" && contains(local.injected_parameters, aws_ssm_parameter.bootstrap_key[0].arn)
+    error_message = "The parameter must be encrypted and readable by the execution role."
   }
 }
 
-run "node_exporter_listens_where_it_is_asked" {
+run "settings_of_the_api" {
+  command = apply
+
+  variables {
+    board                = "off"
+    docs                 = "off"
+    rate_limit           = 20
+    workspace_rate_limit = 60
+    cors_origins         = ["https://app.example.com", "http://localhost:5173"]
+  }
+
+  assert {
+    condition = toset([for each in local.api.environment : "${each.name}=${each.value}"
+      if contains(["BOARD", "CORS_ORIGINS", "DOCS", "RATE_LIMIT", "WORKSPACE_RATE_LIMIT"], each.name)]) == toset([
+      "BOARD=off",
+      "CORS_ORIGINS=https://app.example.com http://localhost:5173",
+      "DOCS=off",
+      "RATE_LIMIT=20",
+      "WORKSPACE_RATE_LIMIT=60",
+    ])
+    error_message = "The API's container must have the settings."
+  }
+}
+
+run "tls_on_the_ecs_task" {
+  command = apply
+
+  variables {
+    api_cidrs       = ["0.0.0.0/0"]
+    tls_version     = 1
+    tls_certificate = "-----BEGIN CERTIFICATE-----"
+    tls_key         = "-----BEGIN EC PRIVATE KEY-----"
+  }
+
+  assert {
+    condition     = join(" ", local.api.secrets[*].name) == "CURSOR_SECRET TLS_CERTIFICATE TLS_KEY"
+    error_message = "The API must receive certificate and key from the parameter store."
+  }
+
+  assert {
+    condition     = alltrue([for each in aws_ssm_parameter.tls : each.type == "SecureString" && contains(local.injected_parameters, each.arn)])
+    error_message = "The parameters must be encrypted and readable by the execution role."
+  }
+
+  assert {
+    condition     = yamldecode(local.prometheus_config).scrape_configs[0].scheme == "https" && yamldecode(local.prometheus_config).scrape_configs[0].tls_config.insecure_skip_verify
+    error_message = "Prometheus must scrape localhost over TLS, whose certificate is for another name."
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.api["0.0.0.0/0"].from_port == 8000 && length(aws_lb.api) == 0
+    error_message = "With TLS on the ECS task, 0.0.0.0/0 needs neither allow_plain_http nor a load balancer."
+  }
+
+  assert {
+    condition     = startswith(output.api, "https on port 8000")
+    error_message = "The output must name the scheme."
+  }
+}
+
+run "tls_with_amp" {
+  command = apply
+
+  variables {
+    monitoring_backend = "amp"
+    tls_version        = 1
+    tls_certificate    = "-----BEGIN CERTIFICATE-----"
+    tls_key            = "-----BEGIN PRIVATE KEY-----"
+  }
+
+  assert {
+    condition     = yamldecode(local.prometheus_config).scrape_configs[0].scheme == "https"
+    error_message = "Prometheus must scrape the API over TLS."
+  }
+}
+
+run "node_exporter_cidrs" {
   command = apply
 
   variables {
@@ -79,56 +167,65 @@ run "node_exporter_listens_where_it_is_asked" {
 
   assert {
     condition     = local.node_exporter.command[0] == "--web.listen-address=:9100"
-    error_message = "A port that is open to somebody has somebody who answers."
+    error_message = "node-exporter must listen on all addresses when a network can reach it."
   }
 }
 
-run "amp_sees_every_task" {
+run "amp" {
   command = apply
 
   variables {
     monitoring_backend = "amp"
+    runbook_url        = "https://wiki.example/runbook"
     desired_count      = 2
-    most_tasks         = 4
+    max_tasks          = 4
   }
 
   assert {
     condition     = yamldecode(local.prometheus_config).global.external_labels.task == "$${TASK_ID}"
-    error_message = "Each task's series have a label of their own."
+    error_message = "Series must carry the id of their ECS task."
   }
 
   assert {
-    condition     = yamldecode(local.prometheus_config).remote_write[0].sigv4.region == "eu-central-1"
-    error_message = "Series are sent, and signed."
-  }
-
-  assert {
-    condition     = endswith(yamldecode(local.prometheus_config).remote_write[0].url, "/workspaces/ws-1/api/v1/remote_write")
-    error_message = "To the workspace."
+    condition = yamldecode(local.prometheus_config).remote_write == [{
+      url   = "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"
+      sigv4 = { region = "eu-central-1" }
+    }]
+    error_message = "Series must be sent to the workspace, in signed requests."
   }
 
   assert {
     condition     = length(yamldecode(local.prometheus_config).rule_files) == 0
-    error_message = "Rules are evaluated once, by AMP."
+    error_message = "Only AMP must evaluate rules."
   }
 
   assert {
-    condition     = toset(keys(aws_prometheus_rule_group_namespace.this)) == toset(["availability", "latency", "saturation", "slow_burn", "store", "targets"])
-    error_message = "The full set of burn rates."
+    condition     = local.prometheus_yml.alerting != null && !can(yamldecode(local.prometheus_config).alerting) && length(jsondecode(aws_ecs_task_definition.grafana.container_definitions)) == 1 && length(aws_service_discovery_service.alertmanager) + length(aws_vpc_security_group_ingress_rule.alertmanager_from_task) + length(aws_vpc_security_group_egress_rule.task_to_alertmanager) == 0
+    error_message = "With AMP there must be no Alertmanager: the alerts come from AMP."
+  }
+
+  assert {
+    condition     = alltrue([for rules in aws_prometheus_rule_group_namespace.this : !strcontains(rules.data, "externalLabels") && strcontains(rules.data, "https://wiki.example/runbook#")])
+    error_message = "AMP's alerts must link to the runbook."
+  }
+
+  assert {
+    condition     = toset(keys(aws_prometheus_rule_group_namespace.this)) == toset(["availability", "backlog", "growth", "latency", "saturation", "slow_burn", "store", "targets"])
+    error_message = "AMP must have all rules, those for long windows included."
   }
 
   assert {
     condition     = strcontains(aws_iam_role_policy.task.policy, "aps:RemoteWrite")
-    error_message = "The task may send."
+    error_message = "The task role must allow remote write."
   }
 
   assert {
     condition     = aws_appautoscaling_target.task[0].max_capacity == 4
-    error_message = "CPU brings more tasks."
+    error_message = "Autoscaling must be limited by max_tasks."
   }
 }
 
-run "https_goes_through_the_load_balancer_alone" {
+run "https_through_the_load_balancer" {
   command = apply
 
   variables {
@@ -138,26 +235,122 @@ run "https_goes_through_the_load_balancer_alone" {
 
   assert {
     condition     = length(aws_vpc_security_group_ingress_rule.api) == 0
-    error_message = "Nobody reaches port 8000 past it."
+    error_message = "Port 8000 must be closed to all networks."
   }
 
   assert {
     condition     = aws_lb_listener.https[0].protocol == "HTTPS" && aws_vpc_security_group_ingress_rule.https["0.0.0.0/0"].from_port == 443
-    error_message = "It answers HTTPS."
+    error_message = "The load balancer must serve HTTPS on port 443."
+  }
+
+  assert {
+    condition     = aws_lb_listener.https[0].routing_http_response_strict_transport_security_header_value == "max-age=31536000"
+    error_message = "Browsers must be told to use HTTPS only; the API itself sees plain HTTP."
   }
 
   assert {
     condition     = contains(local.api.environment, { name = "TRUSTED_HOPS", value = "1" })
-    error_message = "It is believed about whom it speaks for."
+    error_message = "The API must trust one proxy."
   }
 
   assert {
     condition     = tolist(aws_ecs_service.task.load_balancer)[0].container_port == 8000
-    error_message = "It asks the API."
+    error_message = "The load balancer must forward to port 8000."
+  }
+
+  assert {
+    condition     = aws_lb.api[0].enable_deletion_protection
+    error_message = "The load balancer must be protected, as the table is."
   }
 }
 
-run "plain_http_for_everybody_if_it_is_said" {
+run "https_under_a_domain_name" {
+  command = apply
+
+  variables {
+    domain_name    = "tracker.example.com"
+    hosted_zone_id = "Z0123456789ABCDEFGHIJ"
+    api_cidrs      = ["0.0.0.0/0"]
+  }
+
+  assert {
+    condition     = aws_route53_record.validation[0].name == "_1.tracker.example.com" && aws_route53_record.validation[0].records == toset(["_2.acm-validations.aws"])
+    error_message = "The record must prove to AWS whose the name is."
+  }
+
+  assert {
+    condition     = aws_lb_listener.https[0].certificate_arn == aws_acm_certificate_validation.this[0].certificate_arn
+    error_message = "The load balancer must wait for the certificate and serve it."
+  }
+
+  assert {
+    condition     = aws_route53_record.api[0].name == "tracker.example.com" && one(aws_route53_record.api[0].alias).name == aws_lb.api[0].dns_name
+    error_message = "The name must lead to the load balancer."
+  }
+
+  assert {
+    condition     = aws_lb_listener.redirect[0].default_action[0].redirect[0].protocol == "HTTPS" && length(aws_vpc_security_group_ingress_rule.api) == 0
+    error_message = "Port 80 must only redirect, and port 8000 must be closed."
+  }
+
+  assert {
+    condition     = output.api == "https://tracker.example.com"
+    error_message = "The output must be the address."
+  }
+}
+
+run "dynamodb_endpoint" {
+  command = apply
+
+  variables {
+    dynamodb_endpoint = true
+  }
+
+  override_data {
+    target = data.aws_route_tables.this
+    values = { ids = ["rtb-1"] }
+  }
+
+  assert {
+    condition     = aws_vpc_endpoint.dynamodb[0].service_name == "com.amazonaws.eu-central-1.dynamodb" && aws_vpc_endpoint.dynamodb[0].route_table_ids == toset(["rtb-1"])
+    error_message = "The routes of the VPC must lead to DynamoDB."
+  }
+}
+
+run "without_deletion_protection" {
+  command = apply
+
+  variables {
+    certificate_arn     = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
+    deletion_protection = false
+  }
+
+  assert {
+    condition     = !aws_lb.api[0].enable_deletion_protection
+    error_message = "One variable must make table and load balancer deletable."
+  }
+}
+
+run "a_vpc_of_its_own" {
+  command = apply
+
+  variables {
+    vpc_id     = "vpc-0123456789abcdef0"
+    subnet_ids = ["subnet-0123456789abcdef0"]
+  }
+
+  override_data {
+    target = data.aws_subnets.this
+    values = { ids = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"] }
+  }
+
+  assert {
+    condition     = aws_ecs_service.task.network_configuration[0].subnets == toset(["subnet-0123456789abcdef0"]) && length(data.aws_vpcs.default) == 0
+    error_message = "ECS tasks must run in the given subnets only."
+  }
+}
+
+run "allow_plain_http" {
   command = apply
 
   variables {
@@ -167,6 +360,6 @@ run "plain_http_for_everybody_if_it_is_said" {
 
   assert {
     condition     = aws_vpc_security_group_ingress_rule.api["0.0.0.0/0"].from_port == 8000
-    error_message = "Who says so is let."
+    error_message = "allow_plain_http must permit 0.0.0.0/0."
   }
 }

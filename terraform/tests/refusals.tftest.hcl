@@ -1,4 +1,4 @@
-# What a deployment may not say.
+# Invalid inputs are refused at plan time.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -15,189 +15,191 @@ variables {
   watchdog_webhook_url   = "https://watchdog.example/x"
 }
 
-run "refuses_a_name_that_aws_would_not_take" {
+run "refuses_malformed_values" {
   command = plan
 
   variables {
-    name = "Task Tracker"
+    name                   = "Task Tracker"
+    api_image              = "example/api:latest"
+    grafana_image          = "example/grafana:latest"
+    prometheus_image       = "prom/prometheus:v3.15.0"
+    alertmanager_image     = "prom/alertmanager:v0.34.1"
+    node_exporter_image    = "prom/node-exporter"
+    alarm_email            = "operators"
+    secrets_version        = 0
+    task_memory_mib        = 512
+    desired_count          = 1.5
+    api_cidrs              = ["anyone"]
+    grafana_cidrs          = ["office"]
+    log_retention_days     = 10
+    cursor_secret          = "short"
+    grafana_admin_password = "admin"
+    alert_webhook_url      = "http://alerts.example"
+    watchdog_webhook_url   = "http://watchdog.example"
+    monitoring_backend     = "amp"
+    board                  = "yes"
+    docs                   = "yes"
+    grafana_memory_mib     = 768
+    runbook_url            = "https://wiki.example/runbook#apidown"
+    rate_limit             = 0
+    workspace_rate_limit   = 1.5
+    cors_origins           = ["https://app.example.com/"]
   }
 
-  expect_failures = [var.name]
+  expect_failures = [
+    var.name,
+    var.api_image,
+    var.grafana_image,
+    var.prometheus_image,
+    var.alertmanager_image,
+    var.node_exporter_image,
+    var.alarm_email,
+    var.secrets_version,
+    var.task_memory_mib,
+    var.desired_count,
+    var.api_cidrs,
+    var.grafana_cidrs,
+    var.log_retention_days,
+    var.cursor_secret,
+    var.grafana_admin_password,
+    var.alert_webhook_url,
+    var.watchdog_webhook_url,
+    var.board,
+    var.docs,
+    var.grafana_memory_mib,
+    var.runbook_url,
+    var.rate_limit,
+    var.workspace_rate_limit,
+    var.cors_origins,
+  ]
 }
 
-run "refuses_a_region_that_is_none" {
+run "refuses_access_for_everyone" {
   command = plan
 
   variables {
-    region = "europe"
+    api_cidrs     = ["0.0.0.0/0"]
+    grafana_cidrs = ["0.0.0.0/0"]
   }
 
-  expect_failures = [var.region]
+  expect_failures = [
+    var.api_cidrs,
+    var.grafana_cidrs,
+  ]
 }
 
-run "refuses_an_image_by_tag" {
+run "refuses_unauthenticated_access_for_everyone" {
   command = plan
 
   variables {
-    api_image = "example/api:latest"
+    allow_plain_http    = true
+    prometheus_cidrs    = ["0.0.0.0/0"]
+    node_exporter_cidrs = ["0.0.0.0/0"]
   }
 
-  expect_failures = [var.api_image]
+  expect_failures = [
+    var.prometheus_cidrs,
+    var.node_exporter_cidrs,
+  ]
 }
 
-run "refuses_a_grafana_by_tag" {
+run "refuses_half_of_all_addresses" {
   command = plan
 
   variables {
-    grafana_image = "example/grafana:latest"
+    allow_plain_http    = true
+    api_cidrs           = ["0.0.0.0/1", "128.0.0.0/1"]
+    grafana_cidrs       = ["0.0.0.0/1", "128.0.0.0/1"]
+    prometheus_cidrs    = ["0.0.0.0/1", "128.0.0.0/1"]
+    node_exporter_cidrs = ["128.0.0.0/7"]
   }
 
-  expect_failures = [var.grafana_image]
+  expect_failures = [
+    var.api_cidrs,
+    var.grafana_cidrs,
+    var.prometheus_cidrs,
+    var.node_exporter_cidrs,
+  ]
 }
 
-run "refuses_cpus_that_fargate_has_not" {
+run "refuses_half_of_all_addresses_behind_a_load_balancer" {
   command = plan
 
   variables {
-    task_vcpus = 3
+    certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
+    api_cidrs       = ["0.0.0.0/1", "128.0.0.0/1"]
   }
 
-  expect_failures = [var.task_vcpus]
+  expect_failures = [var.api_cidrs]
 }
 
-run "refuses_memory_that_does_not_go_with_the_cpus" {
+run "refuses_tls_without_a_certificate" {
   command = plan
 
   variables {
-    task_memory_mib = 512
+    tls_version     = 1
+    tls_certificate = ""
+    tls_key         = "-----BEGIN ENCRYPTED PRIVATE KEY-----"
   }
 
-  expect_failures = [var.task_memory_mib]
+  expect_failures = [
+    var.tls_certificate,
+    var.tls_key,
+  ]
 }
 
-run "refuses_half_a_task" {
+run "refuses_tls_on_the_ecs_task_behind_a_load_balancer" {
   command = plan
 
   variables {
-    desired_count = 1.5
+    certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
+    tls_version     = 1
+    tls_certificate = "-----BEGIN CERTIFICATE-----"
+    tls_key         = "-----BEGIN PRIVATE KEY-----"
   }
 
-  expect_failures = [var.desired_count]
+  expect_failures = [var.tls_version]
 }
 
-run "refuses_two_tasks_with_a_sidecars_prometheus" {
+run "refuses_several_ecs_tasks_with_sidecar_monitoring" {
   command = plan
 
   variables {
     desired_count = 2
   }
 
-  expect_failures = [var.desired_count]
+  expect_failures = [
+    var.desired_count,
+  ]
 }
 
-run "refuses_autoscaling_with_a_sidecars_prometheus" {
+run "refuses_autoscaling_with_sidecar_monitoring" {
   command = plan
 
   variables {
-    most_tasks = 3
+    max_tasks = 3
   }
 
-  expect_failures = [var.most_tasks]
+  expect_failures = [
+    var.max_tasks,
+  ]
 }
 
-run "refuses_networks_that_are_none" {
+run "refuses_unsupported_choices" {
   command = plan
 
   variables {
-    api_cidrs = ["everybody"]
-  }
-
-  expect_failures = [var.api_cidrs]
-}
-
-run "refuses_plain_http_for_everybody" {
-  command = plan
-
-  variables {
-    api_cidrs = ["0.0.0.0/0"]
-  }
-
-  expect_failures = [var.api_cidrs]
-}
-
-run "refuses_grafana_over_plain_http_for_everybody" {
-  command = plan
-
-  variables {
-    grafana_cidrs = ["0.0.0.0/0"]
-  }
-
-  expect_failures = [var.grafana_cidrs]
-}
-
-run "refuses_a_grafana_network_that_is_none" {
-  command = plan
-
-  variables {
-    grafana_cidrs = ["office"]
-  }
-
-  expect_failures = [var.grafana_cidrs]
-}
-
-run "refuses_prometheus_for_everybody" {
-  command = plan
-
-  variables {
-    prometheus_cidrs = ["0.0.0.0/0"]
-    allow_plain_http = true
-  }
-
-  expect_failures = [var.prometheus_cidrs]
-}
-
-run "refuses_node_exporter_for_everybody" {
-  command = plan
-
-  variables {
-    node_exporter_cidrs = ["0.0.0.0/0"]
-    allow_plain_http    = true
-  }
-
-  expect_failures = [var.node_exporter_cidrs]
-}
-
-run "refuses_a_backend_that_is_none" {
-  command = plan
-
-  variables {
+    task_vcpus         = 3
     monitoring_backend = "influx"
   }
 
-  expect_failures = [var.monitoring_backend]
+  expect_failures = [
+    var.task_vcpus,
+    var.monitoring_backend,
+  ]
 }
 
-run "refuses_days_that_cloudwatch_has_not" {
-  command = plan
-
-  variables {
-    log_retention_days = 10
-  }
-
-  expect_failures = [var.log_retention_days]
-}
-
-run "refuses_a_short_cursor_secret" {
-  command = plan
-
-  variables {
-    cursor_secret = "short"
-  }
-
-  expect_failures = [var.cursor_secret]
-}
-
-run "refuses_a_bootstrap_key_that_is_none" {
+run "refuses_a_malformed_bootstrap_key" {
   command = plan
 
   variables {
@@ -205,58 +207,38 @@ run "refuses_a_bootstrap_key_that_is_none" {
     bootstrap_key         = "tt_secret"
   }
 
-  expect_failures = [var.bootstrap_key]
+  expect_failures = [
+    var.bootstrap_key,
+  ]
 }
 
-run "refuses_to_bootstrap_without_a_key" {
+run "refuses_a_missing_bootstrap_key" {
   command = plan
 
   variables {
     bootstrap_key_version = 1
   }
 
-  expect_failures = [var.bootstrap_key]
+  expect_failures = [
+    var.bootstrap_key,
+  ]
 }
 
-run "refuses_half_a_version" {
+run "refuses_a_fractional_version" {
   command = plan
 
   variables {
     bootstrap_key_version = 0.5
+    tls_version           = 1.5
+    tls_certificate       = "-----BEGIN CERTIFICATE-----"
+    tls_key               = "-----BEGIN PRIVATE KEY-----"
     bootstrap_key         = "tt_00000000000000000000000000_0000000000000000000000000000000000000000000000000000000000000000_b330d6a1"
   }
 
-  expect_failures = [var.bootstrap_key_version]
-}
-
-run "refuses_a_short_password" {
-  command = plan
-
-  variables {
-    grafana_admin_password = "admin"
-  }
-
-  expect_failures = [var.grafana_admin_password]
-}
-
-run "refuses_alerts_over_plain_http" {
-  command = plan
-
-  variables {
-    alert_webhook_url = "http://alerts.example"
-  }
-
-  expect_failures = [var.alert_webhook_url]
-}
-
-run "refuses_a_watchdog_over_plain_http" {
-  command = plan
-
-  variables {
-    watchdog_webhook_url = "http://watchdog.example"
-  }
-
-  expect_failures = [var.watchdog_webhook_url]
+  expect_failures = [
+    var.bootstrap_key_version,
+    var.tls_version,
+  ]
 }
 
 run "refuses_a_vpc_without_subnets" {
@@ -268,4 +250,226 @@ run "refuses_a_vpc_without_subnets" {
   }
 
   expect_failures = [data.aws_subnets.this]
+}
+
+run "refuses_malformed_values_that_others_refer_to" {
+  command = plan
+
+  variables {
+    subnet_ids     = ["eu-central-1a"]
+    max_tasks      = 0
+    hosted_zone_id = "example.com"
+  }
+
+  expect_failures = [
+    var.subnet_ids,
+    var.max_tasks,
+    var.hosted_zone_id,
+  ]
+}
+
+run "refuses_a_malformed_region" {
+  command = plan
+
+  variables {
+    region = "europe"
+  }
+
+  expect_failures = [var.region]
+}
+
+run "refuses_a_name_that_ends_in_a_dash" {
+  command = plan
+
+  variables {
+    name = "task-"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "refuses_a_name_that_aws_reserves" {
+  command = plan
+
+  variables {
+    name = "internal-tasks"
+  }
+
+  expect_failures = [var.name]
+}
+
+# What an unset variable of a shell or a workflow becomes.
+run "refuses_empty_texts" {
+  command = plan
+
+  variables {
+    certificate_arn     = ""
+    vpc_id              = ""
+    alarm_email         = ""
+    prometheus_image    = ""
+    node_exporter_image = ""
+  }
+
+  expect_failures = [
+    var.certificate_arn,
+    var.vpc_id,
+    var.alarm_email,
+    var.prometheus_image,
+    var.node_exporter_image,
+  ]
+}
+
+run "refuses_a_malformed_domain" {
+  command = plan
+
+  variables {
+    domain_name    = "https://tracker.example.com"
+    hosted_zone_id = "Z0123456789ABCDEFGHIJ"
+  }
+
+  expect_failures = [var.domain_name]
+}
+
+run "refuses_a_domain_without_its_zone" {
+  command = plan
+
+  variables {
+    domain_name = "tracker.example.com"
+  }
+
+  expect_failures = [var.domain_name]
+}
+
+run "refuses_two_certificates" {
+  command = plan
+
+  variables {
+    certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
+    domain_name     = "tracker.example.com"
+    hosted_zone_id  = "Z0123456789ABCDEFGHIJ"
+  }
+
+  expect_failures = [var.domain_name]
+}
+
+run "refuses_what_is_in_another_region" {
+  command = plan
+
+  variables {
+    api_image       = "123456789012.dkr.ecr.us-east-1.amazonaws.com/task-tracker/api@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    grafana_image   = "123456789012.dkr.ecr.us-east-1.amazonaws.com/task-tracker/grafana@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+  }
+
+  expect_failures = [
+    var.api_image,
+    var.grafana_image,
+    var.certificate_arn,
+  ]
+}
+
+run "refuses_what_is_in_another_account" {
+  command = plan
+
+  variables {
+    api_image       = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/task-tracker/api@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    grafana_image   = "ghcr.io/task-tracker/grafana@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    certificate_arn = "arn:aws:acm:eu-central-1:210987654321:certificate/1"
+  }
+
+  expect_failures = [
+    var.api_image,
+    var.grafana_image,
+    var.certificate_arn,
+  ]
+}
+
+run "refuses_a_certificate_of_iam" {
+  command = plan
+
+  variables {
+    certificate_arn = "arn:aws:iam::123456789012:server-certificate/tracker"
+  }
+
+  expect_failures = [var.certificate_arn]
+}
+
+run "refuses_a_vpc_of_its_own_without_its_public_subnets" {
+  command = plan
+
+  variables {
+    vpc_id = "vpc-0123456789abcdef0"
+  }
+
+  expect_failures = [var.vpc_id]
+}
+
+run "refuses_subnets_of_another_vpc" {
+  command = plan
+
+  variables {
+    vpc_id     = "vpc-0123456789abcdef0"
+    subnet_ids = ["subnet-0123456789abcdef0"]
+  }
+
+  expect_failures = [data.aws_subnets.this]
+}
+
+run "refuses_a_load_balancer_in_one_zone" {
+  command = plan
+
+  variables {
+    certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
+    vpc_id          = "vpc-0123456789abcdef0"
+    subnet_ids      = ["subnet-0123456789abcdef0"]
+  }
+
+  override_data {
+    target = data.aws_subnets.this
+    values = { ids = ["subnet-0123456789abcdef0"] }
+  }
+
+  expect_failures = [aws_lb.api]
+}
+
+run "refuses_an_account_without_a_default_vpc" {
+  command = plan
+
+  override_data {
+    target = data.aws_vpcs.default
+    values = { ids = [] }
+  }
+
+  expect_failures = [data.aws_vpcs.default]
+}
+
+run "refuses_a_vpc_without_private_names" {
+  command = plan
+
+  override_data {
+    target = data.aws_vpc.this
+    values = { id = "vpc-1", enable_dns_support = true, enable_dns_hostnames = false }
+  }
+
+  expect_failures = [data.aws_vpc.this]
+}
+
+run "remembers_whose_state_it_is" {
+  command = apply
+
+  variables {
+    bootstrap_key   = ""
+    tls_certificate = ""
+    tls_key         = ""
+  }
+}
+
+run "refuses_another_environment_over_this_state" {
+  command = plan
+
+  variables {
+    name = "task-tracker-dev"
+  }
+
+  expect_failures = [terraform_data.name]
 }

@@ -1,214 +1,158 @@
-"""`make bench-cold`: what a start of the function costs, and a call after it, beside its peers.
+"""`make bench-cold`: the CPU time of a cold start of the function, as a multiple of hello's.
 
-Prints the figures, and whether they meet what is aimed at; writes build/bench-cold.json and the
-section of docs/performance.md. What runs is the package, unpacked, each time in a fresh process.
+Each start is a fresh process with the unpacked package, the environment that Lambda sets and a
+stand-in for DynamoDB. It ends with the response to the first request, a read of one task. Prints
+a table and writes it to docs/performance.md.
 """
 
 import argparse
-import http.client
+import compileall
 import json
-import re
+import platform
+import py_compile
+import shutil
 import statistics
 import subprocess
 import sys
-import time
-from collections import Counter
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from tests.bench import bench, invoke, starts
-from tests.bench.starts import PATH, TREES, Candidate, Store, environment, run
-from tests.support.processes import ROOT, free_port
+import httpx
+import trustme
+from ulid import ULID
 
-OURS, HELLO, USUAL = "this app", "hello", "the usual way"
-CANDIDATES = {
-    HELLO: Candidate("hello", "hello"),
-    "hello, cut alike": Candidate("hello", "ours"),
-    OURS: Candidate("handlers.http", "ours"),
-    USUAL: Candidate("usual", "usual"),
-}
-INVOCATION, REQUEST = "an invocation", "a request to the server"
-CALLS_BEFORE = 100
-WARM_ROUNDS = 5
-IMPORT_RUNS = 5
-IMPORT_LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s*(\S+)")
-PYTHON, REST = "Python's own", "all others"
-# Imports of a smaller share are added up.
-LEAST_SHARE = 0.01
+from api import key_format
+from api.local.processes import ROOT
+from tests.bench import bench, stub
+from tests.support.gateway import function_url
+from tests.support.packaging import MACHINES, make
 
-Figures = dict[str, list[float]]
+HERE = Path(__file__).parent
+TREES = ROOT / "build" / "cold"
+REGION = "us-east-1"
+# The module with the handler of each function; its package is unpacked in TREES.
+HANDLERS = {"hello": "hello", "this app": "handlers.http"}
+MAX_RATIO = 1.7
 
 
-class Target(NamedTuple):
-    """What is compared, and below which ratio it should be."""
+class Store(NamedTuple):
+    """The stand-in for DynamoDB: its port, its certificate authority, and the API key it knows."""
 
-    what: str
-    below: float
-
-
-TARGETS = (
-    Target("the CPU of a start to hello's", 1.5),
-    Target("the CPU of a start to the usual way's", 1.0),
-    Target("the CPU of a warm invocation to that of a request to the server", 2.0),
-)
-
-
-def cold(store: Store, rounds: int) -> Figures:
-    """Start each candidate in turn, several times over; the first round only warms the disk."""
-    figures: Figures = {name: [] for name in CANDIDATES}
-    for number in range(rounds + 1):
-        for name, (module, tree) in CANDIDATES.items():
-            ran = run(module, TREES / tree, store)
-            if number:
-                figures[name].append(ran.cold_ms)
-    return figures
-
-
-def warm(store: Store, rounds: int) -> Figures:
-    """Call the function and ask the server in turn, one request at a time."""
-    module, tree = CANDIDATES[OURS]
-    figures: Figures = {INVOCATION: [], REQUEST: []}
-    for _ in range(rounds):
-        calls = run(module, TREES / tree, store, CALLS_BEFORE + invoke.COUNTED)
-        figures[INVOCATION].append(calls.warm_us)
-        figures[REQUEST].append(request_us(store))
-    return figures
-
-
-def request_us(store: Store) -> float:
-    """Measure what a request takes of the server's CPU."""
-    with served(store) as (process, connection):
-        ask(connection, store.key, CALLS_BEFORE)
-        before = bench.cpu_seconds(process.pid)
-        ask(connection, store.key, invoke.COUNTED)
-        return (bench.cpu_seconds(process.pid) - before) * 1e6 / invoke.COUNTED
+    port: int
+    authority: bytes
+    key: str
 
 
 @contextmanager
-def served(
-    store: Store,
-) -> Iterator[tuple[subprocess.Popen[bytes], http.client.HTTPConnection]]:
-    """Start the server as a container does, on the same store."""
-    tree = TREES / "server"
-    port = free_port()
-    # uvicorn's event loop looks names up itself.
-    own = {"PORT": str(port), "DYNAMODB_ENDPOINT": f"https://localhost:{store.port}"}
-    with (TREES / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-S", "-m", "api"],
-            cwd=tree,
-            env=environment(tree) | own,
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            yield process, _connected(port)
-        finally:
-            process.kill()
-            process.wait()
+def running_store(scratch: Path) -> Iterator[Store]:
+    """Start the stand-in, with a certificate for DynamoDB's host."""
+    authority = trustme.CA()
+    certificate = scratch / "store.pem"
+    issued = authority.issue_cert(f"dynamodb.{REGION}.amazonaws.com")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    key = key_format.generate(str(ULID()))
+    command = [sys.executable, "-m", "tests.bench.stub", "0", key, str(certificate)]
+    with bench.started(command, scratch / "store.log") as process:
+        assert process.stdout
+        port = process.stdout.readline().strip()
+        yield Store(int(port), authority.cert_pem.bytes(), key)
 
 
-def _connected(port: int) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            connection.connect()
-        except ConnectionRefusedError:
-            time.sleep(0.1)
-        else:
-            return connection
-    sys.exit(f"the server did not come up; see {TREES / 'server.log'}")
+def unpack() -> None:
+    """Unpack the package, and install hello's libraries from the same lock, both with bytecode."""
+    shutil.rmtree(TREES, ignore_errors=True)
+    package = make(MACHINES[platform.machine()], ROOT / "build")
+    zipfile.ZipFile(package).extractall(TREES / "this app")
+    uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet"]
+    locked = ["--constraint", "requirements.txt", "--target", str(TREES / "hello")]
+    subprocess.run([*uv, *locked, "fastapi", "mangum"], cwd=ROOT, check=True)
+    for tree in TREES.iterdir():
+        for name in ("hello.py", "invoke.py"):
+            shutil.copy(HERE / name, tree)
+        # As in the package, which Lambda cannot write to.
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        compileall.compile_dir(tree, quiet=1, force=True, invalidation_mode=mode)
 
 
-def ask(connection: http.client.HTTPConnection, key: str, times: int) -> None:
-    for _ in range(times):
-        connection.request("GET", PATH, headers={"Authorization": f"Bearer {key}"})
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            sys.exit(f"the server answered {answer.status}: {body!r}")
+def trust(tree: Path, authority: bytes) -> None:
+    """Add a certificate authority to botocore's."""
+    bundle = tree / "botocore" / "cacert.pem"
+    if bundle.exists():
+        bundle.write_bytes(bundle.read_bytes() + authority)
 
 
-def imports(told: str) -> dict[str, float]:
-    """Add up the own time of modules by their packages, in ms, from what `-X importtime` told."""
-    spent: Counter[str] = Counter()
-    for microseconds, module in IMPORT_LINE.findall(told):
-        package = module.partition(".")[0]
-        spent[PYTHON if package in sys.stdlib_module_names else package] += int(microseconds)
-    return {name: microseconds / 1e3 for name, microseconds in spent.items()}
-
-
-def shares(store: Store) -> dict[str, float]:
-    """Measure this app's imports in milliseconds, the longest first."""
-    module, tree = CANDIDATES[OURS]
-    runs = [
-        imports(run(module, TREES / tree, store, 0, "-X", "importtime").errors)
-        for _ in range(IMPORT_RUNS)
-    ]
-    medians = {name: statistics.median(spent[name] for spent in runs) for name in runs[0]}
-    return dict(sorted(medians.items(), key=lambda pair: -pair[1]))
-
-
-def ratios(cold: Figures, warm: Figures) -> list[float]:
-    """Give the ratios that are aimed at, in the order of their targets."""
-    start, call = statistics.median(cold[OURS]), statistics.median(warm[INVOCATION])
-    return [
-        start / statistics.median(cold[HELLO]),
-        start / statistics.median(cold[USUAL]),
-        call / statistics.median(warm[REQUEST]),
-    ]
-
-
-def verdicts(ratios: list[float]) -> str:
-    """Say of each target whether it is met."""
-    return "\n".join(
-        f"- {what}: {ratio:.2f}; aim: less than {below}; {'met' if ratio < below else 'missed'}"
-        for (what, below), ratio in zip(TARGETS, ratios, strict=True)
+def start(module: str, tree: Path, store: Store) -> dict[str, Any]:
+    """Invoke a function once in a fresh process; return its response and its CPU time in ms."""
+    headers = {"Authorization": f"Bearer {store.key}"}
+    request = httpx.Request("GET", f"https://x.example/v1/tasks/{stub.ID}", headers=headers)
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "invoke", module, str(store.port)],
+        cwd=tree,
+        env=_environment(tree),
+        input=json.dumps(function_url(request)),
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    # The metrics come before it.
+    started: dict[str, Any] = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
+    if started.get("status") != 200:
+        sys.exit(f"{module} failed: {started} {done.stderr}")
+    return started
 
 
-def table(what: str, unit: str, figures: Figures, one: str) -> str:
-    """Show medians with what they lie between, and their ratios to one of them."""
-    lines = [f"| {what} | CPU {unit} | least | most | to {one} |", "|---|---|---|---|---|"]
-    base = statistics.median(figures[one])
+def _environment(tree: Path) -> dict[str, str]:
+    """Return what Lambda sets, and the preview's own settings."""
+    return {
+        "AWS_ACCESS_KEY_ID": "ASIAEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_SESSION_TOKEN": "token" * 100,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_LAMBDA_FUNCTION_NAME": "bench",
+        "HOME": str(tree / "nonexistent"),
+        "LANG": "en_US.UTF-8",
+        "AUTH": "on",
+        "BUILD": "bench",
+        "CURSOR_SECRET": "x" * 64,
+        "TABLE_NAME": "tasks",
+    }
+
+
+def measure(store: Store, rounds: int) -> dict[str, list[float]]:
+    """Start the functions in turns; the first round only fills the disk's cache."""
+    figures: dict[str, list[float]] = {name: [] for name in HANDLERS}
+    for number in range(rounds + 1):
+        for name, module in HANDLERS.items():
+            milliseconds = start(module, TREES / name, store)["cpu_ms"]
+            if number:
+                figures[name].append(milliseconds)
+    return figures
+
+
+def table(figures: dict[str, list[float]]) -> str:
+    """Return medians, their ranges and their ratios to hello, as Markdown."""
+    hello = statistics.median(figures["hello"])
+    lines = ["| cold start | CPU ms | min | max | to hello |", "|---|---|---|---|---|"]
     for name, values in figures.items():
         median = statistics.median(values)
-        lines.append(
-            f"| {name} | {median:.0f} | {min(values):.0f} | {max(values):.0f} "
-            f"| {median / base:.2f} |"
-        )
-    return "\n".join(lines)
-
-
-def import_table(shares: dict[str, float]) -> str:
-    total = sum(shares.values())
-    shown = {name: ms for name, ms in shares.items() if ms >= total * LEAST_SHARE}
-    shown[REST] = total - sum(shown.values())
-    rows = [f"| {name} | {ms:.1f} | {ms / total:.0%} |" for name, ms in shown.items()]
-    return "\n".join(["| import | own ms | share |", "|---|---|---|", *rows])
+        bounds = f"{min(values):.0f} | {max(values):.0f}"
+        lines.append(f"| {name} | {median:.0f} | {bounds} | {median / hello:.2f} |")
+    return "\n".join([*lines, "", f"The aim is a ratio of {MAX_RATIO} at most."])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
-    starts.plant()
-    with starts.store(TREES) as store:
+    unpack()
+    with running_store(TREES.parent) as store:
         for tree in TREES.iterdir():
-            starts.trust(tree, store.authority)
-        started, called, imported = cold(store, rounds), warm(store, WARM_ROUNDS), shares(store)
-    report = {"cold_ms": started, "warm_us": called, "imports_ms": imported}
-    (ROOT / "build" / "bench-cold.json").write_text(json.dumps(report, indent=1) + "\n")
-    text = "\n\n".join(
-        [
-            verdicts(ratios(started, called)),
-            table("a start", "ms", started, HELLO),
-            table("warm", "us", called, REQUEST),
-            import_table(imported),
-        ]
-    )
+            trust(tree, store.authority)
+        text = table(measure(store, rounds))
     bench.write_into(ROOT / "docs" / "performance.md", "cold", text)
     print(text)
 

@@ -1,4 +1,4 @@
-"""FastAPI's first steps under Mangum: what a start takes before there is anything to start."""
+"""FastAPI's first example under Mangum: the unit in which a cold start is measured."""
 
 from fastapi import FastAPI
 from mangum import Mangum

@@ -1,8 +1,7 @@
-"""Calls a Lambda's handler in a process of its own, and prints what that took.
+"""Invokes a function once, and prints its response and the CPU time of the process until then.
 
-`python -S -m invoke <module> <calls> <port> < event`, from the directory of a package: as in a
-container, its files and Python's own are all there is. Names are answered with a port of this
-machine, where the store is.
+`python -S -m invoke <module> <port> < event`, from the directory of an unpacked package. Every
+host name resolves to the given port of this machine, where the stand-in for DynamoDB listens.
 """
 
 import importlib
@@ -13,42 +12,26 @@ import socket
 import sys
 from typing import Any
 
-# So many calls count, the last ones, where there is more than the first.
-COUNTED = 1000
 
+def resolve_everything_to(port: int) -> None:
+    getaddrinfo = socket.getaddrinfo
 
-def cpu_seconds() -> float:
-    """Add up what this process used from its start, in all its threads."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    def local(*_: Any, **__: Any) -> Any:
+        return getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
 
-
-def bring_names_to(port: int) -> None:
-    look_up = socket.getaddrinfo
-
-    def found(*_: Any, **__: Any) -> Any:
-        return look_up("127.0.0.1", port, type=socket.SOCK_STREAM)
-
-    socket.getaddrinfo = found
+    socket.getaddrinfo = local
 
 
 def main() -> None:
-    module, calls, port = sys.argv[1:]
+    module, port = sys.argv[1:]
     event = json.load(sys.stdin)
-    bring_names_to(int(port))
-    handler = importlib.import_module(module).handler
-    answer = handler(event, None)
-    cold = cpu_seconds()
-    before = cold
-    for call in range(int(calls)):
-        if call == int(calls) - COUNTED:
-            before = cpu_seconds()
-        answer = handler(event, None)
-    warm = (cpu_seconds() - before) / COUNTED
-    figures = {"cold_ms": cold * 1e3, "warm_us": warm * 1e6}
-    print(json.dumps({"status": answer["statusCode"], "body": answer["body"], **figures}))
-    sys.stdout.flush()
-    # What ends a process is no part of a start.
+    resolve_everything_to(int(port))
+    response = importlib.import_module(module).handler(event, None)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    milliseconds = (used.ru_utime + used.ru_stime) * 1e3
+    result = {"status": response["statusCode"], "body": response["body"], "cpu_ms": milliseconds}
+    print(json.dumps(result), flush=True)
+    # The end of the process is not part of its start.
     os._exit(0)
 
 

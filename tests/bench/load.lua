@@ -1,8 +1,6 @@
--- What wrk sends, and what it prints at the end: one line of figures.
+-- Sets the method and body that wrk sends, and prints one line of figures at the end.
 wrk.method = os.getenv("LOAD_METHOD")
 wrk.body = os.getenv("LOAD_BODY")
-wrk.headers["Content-Type"] = os.getenv("LOAD_CONTENT_TYPE")
-wrk.headers["If-Match"] = os.getenv("LOAD_IF_MATCH")
 
 function done(summary, latency)
    local failed = summary.errors.status + summary.errors.connect + summary.errors.read

@@ -1,51 +1,41 @@
-"""The same four operations on the same models, as others do them.
+"""The same four operations on the same models, as other libraries do them.
 
-Every peer gets this project's own serialisation of the answer, which is faster than FastAPI's
-default, and has nothing around it: no middleware, no metrics, no log, no ETags, no access rules.
-Each is set up as its own documentation says for speed. A peer's POST and PATCH are one plain write.
+Every peer serialises its responses as this project does, which is faster than FastAPI's default,
+and has nothing around it: no middleware, metrics, log, ETags or API keys. Each is set up for speed
+as its documentation says. A peer's POST and PATCH are one unconditional write.
 """
 
-import json
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
-from botocore.credentials import ReadOnlyCredentials
 from fastapi import Body, FastAPI
-from pydantic import HttpUrl, SecretStr
 from starlette.responses import Response
-from ulid import ULID
 
-from api import problem_json
-from api.access import ANYONE, Principal
-from api.logs import RequestLog
-from api.loop_wire import LoopWire
-from api.metrics import Metrics
-from api.middleware import Surroundings
-from api.models import NewTask, Task, TaskChange, TaskPage, rfc3339, task_json
-from api.routes import tasks as own_routes
-from api.routes.checks import JSON, MERGE_PATCH
-from api.routes.tasks import page_json
-from api.service import system_clock
-from api.settings import Settings
-from api.signing import Signer
-from api.table import (
-    LINEAGE,
+from api.clock import system_clock
+from api.http import problem_handlers
+from api.http.context import RequestContext
+from api.http.dependencies import JSON, MERGE_PATCH
+from api.principal import ANONYMOUS, Scope
+from api.tasks import routes as own_routes
+from api.tasks.models import NewTask, Task, TaskChange, TaskPage, page_json, task_json
+from api.tasks.table import (
     NO_REVISION,
     PRIORITIES,
+    REVISION_HISTORY,
     STATUSES,
-    TASK,
-    Place,
+    TASK_PREFIX,
     TaskItem,
-    attributes,
+    TaskKey,
+    attributes_of,
     item_of,
     partition,
     task_of,
 )
+from api.tasks.writes import Stamp, new_task
 from tests.bench import stub
 
-LAYERS = ("middleware", "http", "send", "bridge")
 TABLE, REGION = "tasks", "us-east-1"
 WORKSPACE = "default"
 CONNECTIONS = 64
@@ -53,41 +43,16 @@ CONNECTIONS = 64
 Change = Annotated[TaskChange, Body(media_type=MERGE_PATCH)]
 
 
-def made(new: NewTask) -> Task:
-    now = system_clock()
-    moment = rfc3339(now)
-    return Task(
-        **dict(new),
-        id=str(ULID.from_datetime(now)),
-        created_at=moment,
-        updated_at=moment,
-        completed_at=None,
-        version=1,
-        etag='"20a3d7b635ec416a"',
-    )
-
-
-def stamps(task: Task) -> dict[str, Any]:
-    """Tell what a task has beyond what its caller said."""
-    return {
-        "created_at": task.created_at,
-        "updated_at": task.updated_at,
-        "version": task.version,
-        **dict.fromkeys(LINEAGE, NO_REVISION),
-        "revision": task.etag.strip('"'),
-    }
-
-
-def answered(task: Task, status: int = 200) -> Response:
+def task_response(task: Task, status: int = 200) -> Response:
     return Response(task_json(task), status, media_type=JSON)
 
 
-def listed(tasks: list[Task]) -> Response:
+def page_response(tasks: list[Task]) -> Response:
     return Response(page_json(TaskPage(tasks, None)), media_type=JSON)
 
 
 def bare(_endpoint: str) -> FastAPI:
-    """Serve this project's own routes, models and answers from a dictionary."""
+    """Serve this project's own routes, models and responses from a dictionary."""
 
     class Dictionary:
         def __init__(self) -> None:
@@ -95,7 +60,7 @@ def bare(_endpoint: str) -> FastAPI:
             self._page = TaskPage([task_of(stub.ITEM)] * stub.PAGE, None)
 
         async def create(self, _workspace: str, new: NewTask) -> Task:
-            return made(new)
+            return new_task(new, Stamp.new(system_clock()))
 
         async def get(self, _workspace: str, task_id: str) -> Task:
             return self._tasks[task_id]
@@ -109,71 +74,19 @@ def bare(_endpoint: str) -> FastAPI:
                 setattr(task, name, value)
             return task
 
-    class Open:
-        async def admit(self, *_: Any) -> Principal:
-            return ANYONE
+    class NoAuthorizer:
+        async def authorize(self, scope: Any, _required: Scope) -> None:
+            RequestContext.attach(scope, trusted_hops=0).principal = ANONYMOUS
+
+    class NoLimit:
+        def enter(self, _holders: tuple[str, ...]) -> None: ...
 
     app = FastAPI()
-    app.router.routes.extend(own_routes.router.routes)
+    app.include_router(own_routes.router)
     app.state.tasks = Dictionary()
-    app.state.guard = Open()
-    problem_json.install(app)
-    return app
-
-
-def bare_metrics(endpoint: str) -> FastAPI:
-    """Bare FastAPI with this project's counting of requests and nothing else."""
-
-    class NoLog(RequestLog):
-        def write(self, fields: dict[str, Any]) -> None:
-            """Measure the counting alone."""
-
-    app = bare(endpoint)
-    log = NoLog(Settings(cursor_secret=SecretStr("x" * 32)))
-    app.add_middleware(Surroundings, metrics=Metrics("bench"), log=log)
-    return app
-
-
-def bare_instrumentator(endpoint: str) -> FastAPI:
-    """Bare FastAPI with prometheus-fastapi-instrumentator as its documentation sets it up."""
-    from prometheus_fastapi_instrumentator import Instrumentator
-
-    app = bare(endpoint)
-    Instrumentator().instrument(app).expose(app)
-    return app
-
-
-def layer(depth: str, endpoint: str) -> FastAPI:
-    """Bare FastAPI in this app's surroundings, whose reads go down to one depth of the wire."""
-    config = Settings(
-        cursor_secret=SecretStr("x" * 32), dynamodb_endpoint=HttpUrl(endpoint), log_format="json"
-    )
-    wire = LoopWire(config)
-    task = task_of(stub.ITEM)
-    arguments = {**_get(stub.ID), "ReturnConsumedCapacity": "TOTAL"}
-    body = json.dumps(arguments).encode()
-    credentials = ReadOnlyCredentials("local", "local", None)
-    request = Signer(endpoint.partition("//")[2], REGION).request("GetItem", body, credentials, 0)
-
-    class Depths:
-        async def middleware(self, *_: Any) -> Task:
-            return task
-
-        async def http(self, *_: Any) -> Task:
-            await wire._http.exchange(request, 2)
-            return task
-
-        async def send(self, *_: Any) -> Task:
-            await wire._send("GetItem", arguments, float("inf"))
-            return task
-
-        async def bridge(self, *_: Any) -> Task:
-            await wire.run(lambda: wire.call("GetItem", arguments))
-            return task
-
-    app = bare(endpoint)
-    app.state.tasks.get = getattr(Depths(), depth)
-    app.add_middleware(Surroundings, metrics=Metrics("bench"), log=RequestLog(config))
+    app.state.authorizer = NoAuthorizer()
+    app.state.in_flight = NoLimit()
+    problem_handlers.install(app)
     return app
 
 
@@ -189,81 +102,114 @@ def pynamodb_threads(endpoint: str) -> FastAPI:
             max_pool_connections = CONNECTIONS
             aws_access_key_id = aws_secret_access_key = "local"
 
-    def task(item: Any) -> Task:
-        return task_of(item.serialize())
-
     @app.get("/v1/tasks/{task_id}")
     def get_one(task_id: str) -> Response:
-        key = (partition(WORKSPACE), TASK + task_id)
-        return answered(task(Item.get(*key, consistent_read=True)))
+        item: Any = Item.get(*_key(task_id).primary_key, consistent_read=True)
+        return task_response(task_of(item.serialize()))
 
     @app.get("/v1/tasks")
     def list_25(limit: int = 25) -> Response:
-        items = Item.query(partition(WORKSPACE), Item.sk.startswith(TASK), limit=limit)
-        return listed([task(item) for item in items])
+        items: Any = Item.query(partition(WORKSPACE), Item.sk.startswith(TASK_PREFIX), limit=limit)
+        return page_response([task_of(item.serialize()) for item in items])
 
     @app.post("/v1/tasks")
     def post(new: NewTask) -> Response:
-        task = made(new)
-        stored = attributes(Place(WORKSPACE, task.id), {**new.model_dump(), **stamps(task)})
-        Item(partition(WORKSPACE), TASK + task.id, **stored).save()
-        return answered(task, 201)
+        task = new_task(new, Stamp.new(system_clock()))
+        Item(*_key(task.id).primary_key, **_attributes(task)).save()
+        return task_response(task, 201)
 
     @app.patch("/v1/tasks/{task_id}")
     def patch(task_id: str, change: Change) -> Response:
-        item = Item(partition(WORKSPACE), TASK + task_id)
-        values = attributes(Place(WORKSPACE, task_id), change.values())
+        item: Any = Item(*_key(task_id).primary_key)
+        values = attributes_of(_key(task_id), change.values())
         item.update([getattr(Item, name).set(value) for name, value in values.items()])
-        return answered(task(item))
+        return task_response(task_of(item.serialize()))
 
     return app
 
 
-def boto3_threads(endpoint: str) -> FastAPI:
-    """boto3's client in `def` routes."""
-    import boto3
-    from botocore.config import Config
+class Client(Protocol):
+    """What an asynchronous library does with DynamoDB."""
 
-    client: Any = boto3.client(
-        "dynamodb",
-        region_name=REGION,
-        endpoint_url=endpoint,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-        config=Config(max_pool_connections=CONNECTIONS, parameter_validation=False),
-    )
-    app = FastAPI()
+    async def get(self, task_id: str) -> Task: ...
+    async def page(self, limit: int) -> list[Task]: ...
+    async def add(self, task: Task) -> None: ...
+    async def change(self, task_id: str, values: dict[str, Any]) -> Task: ...
 
-    @app.get("/v1/tasks/{task_id}")
-    def get_one(task_id: str) -> Response:
-        return answered(task_of(client.get_item(**_get(task_id))["Item"]))
 
-    @app.get("/v1/tasks")
-    def list_25(limit: int = 25) -> Response:
-        return listed([task_of(item) for item in client.query(**_query(limit))["Items"]])
+class AsyncPeer(FastAPI):
+    """Routes to a client that lives as long as the app."""
 
-    @app.post("/v1/tasks")
-    def post(new: NewTask) -> Response:
-        task = made(new)
-        client.put_item(**_put(task))
-        return answered(task, 201)
+    client: Client
 
-    @app.patch("/v1/tasks/{task_id}")
-    def patch(task_id: str, change: Change) -> Response:
-        return answered(task_of(client.update_item(**_update(task_id, change))["Attributes"]))
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
 
-    return app
+        @self.get("/v1/tasks/{task_id}")
+        async def get_one(task_id: str) -> Response:
+            return task_response(await self.client.get(task_id))
+
+        @self.get("/v1/tasks")
+        async def list_25(limit: int = 25) -> Response:
+            return page_response(await self.client.page(limit))
+
+        @self.post("/v1/tasks")
+        async def post(new: NewTask) -> Response:
+            task = new_task(new, Stamp.new(system_clock()))
+            await self.client.add(task)
+            return task_response(task, 201)
+
+        @self.patch("/v1/tasks/{task_id}")
+        async def patch(task_id: str, change: Change) -> Response:
+            values = attributes_of(_key(task_id), change.values())
+            return task_response(await self.client.change(task_id, values))
+
+
+class Aiobotocore:
+    """Calls of an aiobotocore client."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def get(self, task_id: str) -> Task:
+        response = await self._client.get_item(
+            TableName=TABLE, Key=_primary_key(task_id), ConsistentRead=True
+        )
+        return task_of(response["Item"])
+
+    async def page(self, limit: int) -> list[Task]:
+        response = await self._client.query(
+            TableName=TABLE,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues={
+                ":pk": {"S": partition(WORKSPACE)},
+                ":sk": {"S": TASK_PREFIX},
+            },
+            Limit=limit,
+        )
+        return [task_of(item) for item in response["Items"]]
+
+    async def add(self, task: Task) -> None:
+        await self._client.put_item(TableName=TABLE, Item=item_of(_key(task.id), task))
+
+    async def change(self, task_id: str, values: dict[str, Any]) -> Task:
+        response = await self._client.update_item(
+            TableName=TABLE,
+            Key=_primary_key(task_id),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
+            ExpressionAttributeNames={f"#{name}": name for name in values},
+            ExpressionAttributeValues={f":{name}": {"S": value} for name, value in values.items()},
+            ReturnValues="ALL_NEW",
+        )
+        return task_of(response["Attributes"])
 
 
 def aiobotocore(endpoint: str) -> FastAPI:
-    """Aiobotocore's client, one for the app's whole life."""
     from aiobotocore.config import AioConfig
     from aiobotocore.session import get_session
 
-    clients: list[Any] = []
-
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: AsyncPeer) -> AsyncIterator[None]:
         async with get_session().create_client(
             "dynamodb",
             region_name=REGION,
@@ -272,157 +218,112 @@ def aiobotocore(endpoint: str) -> FastAPI:
             aws_secret_access_key="local",
             config=AioConfig(max_pool_connections=CONNECTIONS, parameter_validation=False),
         ) as client:
-            clients.append(client)
+            app.client = Aiobotocore(client)
             yield
 
-    app = FastAPI(lifespan=lifespan)
+    return AsyncPeer(lifespan=lifespan)
 
-    @app.get("/v1/tasks/{task_id}")
-    async def get_one(task_id: str) -> Response:
-        return answered(task_of((await clients[0].get_item(**_get(task_id)))["Item"]))
 
-    @app.get("/v1/tasks")
-    async def list_25(limit: int = 25) -> Response:
-        items = (await clients[0].query(**_query(limit)))["Items"]
-        return listed([task_of(item) for item in items])
+class Aiodynamo:
+    """Calls of an aiodynamo table."""
 
-    @app.post("/v1/tasks")
-    async def post(new: NewTask) -> Response:
-        task = made(new)
-        await clients[0].put_item(**_put(task))
-        return answered(task, 201)
+    def __init__(self, table: Any) -> None:
+        self._table = table
 
-    @app.patch("/v1/tasks/{task_id}")
-    async def patch(task_id: str, change: Change) -> Response:
-        answer = await clients[0].update_item(**_update(task_id, change))
-        return answered(task_of(answer["Attributes"]))
+    async def get(self, task_id: str) -> Task:
+        return _plain_task(await self._table.get_item(_plain_key(task_id), consistent_read=True))
 
-    return app
+    async def page(self, limit: int) -> list[Task]:
+        from aiodynamo.expressions import HashKey, RangeKey
+
+        condition = HashKey("pk", partition(WORKSPACE)) & RangeKey("sk").begins_with(TASK_PREFIX)
+        page = await self._table.query_single_page(condition, limit=limit)
+        return [_plain_task(item) for item in page.items]
+
+    async def add(self, task: Task) -> None:
+        present = {name: value for name, value in _attributes(task).items() if value is not None}
+        await self._table.put_item(_plain_key(task.id) | present)
+
+    async def change(self, task_id: str, values: dict[str, Any]) -> Task:
+        from aiodynamo.expressions import F, UpdateExpression
+        from aiodynamo.models import ReturnValues
+
+        expression = UpdateExpression()
+        for name, value in values.items():
+            expression &= F(name).set(value)
+        return _plain_task(
+            await self._table.update_item(
+                _plain_key(task_id), expression, return_values=ReturnValues.all_new
+            )
+        )
 
 
 def aiodynamo(endpoint: str) -> FastAPI:
-    """Aiodynamo's table over aiohttp, one session for the app's whole life."""
     import aiohttp
-    from aiodynamo.client import Client, Table
+    from aiodynamo.client import Client as AiodynamoClient
     from aiodynamo.credentials import Key, StaticCredentials
-    from aiodynamo.expressions import F, HashKey, RangeKey, UpdateExpression
     from aiodynamo.http.aiohttp import AIOHTTP
-    from aiodynamo.models import ReturnValues
     from yarl import URL
 
-    tables: list[Table] = []
-
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: AsyncPeer) -> AsyncIterator[None]:
         connector = aiohttp.TCPConnector(limit=CONNECTIONS)
         async with aiohttp.ClientSession(connector=connector) as session:
-            client = Client(
-                AIOHTTP(session), StaticCredentials(Key("local", "local")), REGION, URL(endpoint)
-            )
-            tables.append(client.table(TABLE))
+            credentials = StaticCredentials(Key("local", "local"))
+            client = AiodynamoClient(AIOHTTP(session), credentials, REGION, URL(endpoint))
+            app.client = Aiodynamo(client.table(TABLE))
             yield
 
-    app = FastAPI(lifespan=lifespan)
-
-    def key(task_id: str) -> dict[str, str]:
-        return {"pk": partition(WORKSPACE), "sk": TASK + task_id}
-
-    def task(item: dict[str, Any]) -> Task:
-        return Task(
-            id=item["sk"][len(TASK) :],
-            title=item["title"],
-            description=item.get("description", ""),
-            status=STATUSES[item["status"]],
-            priority=PRIORITIES[item["priority"]],
-            labels=item.get("labels", []),
-            project=item.get("project"),
-            assignee=item.get("assignee"),
-            due_at=item.get("due_at"),
-            created_at=item["created_at"],
-            updated_at=item["updated_at"],
-            completed_at=item.get("completed_at"),
-            version=int(item["version"]),
-            etag=f'"{item["revision"]}"',
-        )
-
-    @app.get("/v1/tasks/{task_id}")
-    async def get_one(task_id: str) -> Response:
-        return answered(task(await tables[0].get_item(key(task_id), consistent_read=True)))
-
-    @app.get("/v1/tasks")
-    async def list_25(limit: int = 25) -> Response:
-        condition = HashKey("pk", partition(WORKSPACE)) & RangeKey("sk").begins_with(TASK)
-        page = await tables[0].query_single_page(condition, limit=limit)
-        return listed([task(item) for item in page.items])
-
-    @app.post("/v1/tasks")
-    async def post(new: NewTask) -> Response:
-        task = made(new)
-        stored = attributes(Place(WORKSPACE, task.id), {**new.model_dump(), **stamps(task)})
-        present = {name: value for name, value in stored.items() if value is not None}
-        await tables[0].put_item({**key(task.id), **present})
-        return answered(task, 201)
-
-    @app.patch("/v1/tasks/{task_id}")
-    async def patch(task_id: str, change: Change) -> Response:
-        expression = UpdateExpression()
-        for name, value in attributes(Place(WORKSPACE, task_id), change.values()).items():
-            expression &= F(name).set(value)
-        item = await tables[0].update_item(
-            key(task_id), expression, return_values=ReturnValues.all_new
-        )
-        return answered(task(item or {}))
-
-    return app
+    return AsyncPeer(lifespan=lifespan)
 
 
-def _key(task_id: str) -> dict[str, Any]:
-    return {"pk": {"S": partition(WORKSPACE)}, "sk": {"S": TASK + task_id}}
+def _key(task_id: str) -> TaskKey:
+    return TaskKey(WORKSPACE, task_id)
 
 
-def _get(task_id: str) -> dict[str, Any]:
-    return {"TableName": TABLE, "Key": _key(task_id), "ConsistentRead": True}
+def _plain_key(task_id: str) -> dict[str, str]:
+    return dict(zip(("pk", "sk"), _key(task_id).primary_key, strict=True))
 
 
-def _query(limit: int) -> dict[str, Any]:
-    return {
-        "TableName": TABLE,
-        "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
-        "ExpressionAttributeValues": {":pk": {"S": partition(WORKSPACE)}, ":sk": {"S": TASK}},
-        "Limit": limit,
-    }
+def _primary_key(task_id: str) -> dict[str, Any]:
+    return {name: {"S": value} for name, value in _plain_key(task_id).items()}
 
 
-def _put(task: Task) -> dict[str, Any]:
-    return {"TableName": TABLE, "Item": item_of(Place(WORKSPACE, task.id), task)}
+def _attributes(task: Task) -> dict[str, Any]:
+    """Return a task's attributes in Python's types."""
+    fields = {name: getattr(task, name) for name in Task.__slots__ if name not in ("id", "etag")}
+    history = dict.fromkeys(REVISION_HISTORY, NO_REVISION) | {"revision": task.etag.strip('"')}
+    return attributes_of(_key(task.id), fields) | history
 
 
-def _update(task_id: str, change: TaskChange) -> dict[str, Any]:
-    values = attributes(Place(WORKSPACE, task_id), change.values())
-    return {
-        "TableName": TABLE,
-        "Key": _key(task_id),
-        "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in values),
-        "ExpressionAttributeNames": {f"#{name}": name for name in values},
-        "ExpressionAttributeValues": {f":{name}": {"S": value} for name, value in values.items()},
-        "ReturnValues": "ALL_NEW",
-    }
+def _plain_task(item: dict[str, Any]) -> Task:
+    """Convert an item in Python's types to a task."""
+    return Task(
+        id=item["sk"][len(TASK_PREFIX) :],
+        title=item["title"],
+        description=item.get("description", ""),
+        status=STATUSES[item["status"]],
+        priority=PRIORITIES[item["priority"]],
+        labels=item.get("labels", []),
+        project=item.get("project"),
+        assignee=item.get("assignee"),
+        due_at=item.get("due_at"),
+        created_at=item["created_at"],
+        updated_at=item["updated_at"],
+        completed_at=item.get("completed_at"),
+        version=int(item["version"]),
+        etag=f'"{item["revision"]}"',
+    )
 
 
-PEERS: dict[str, Callable[[str], FastAPI]] = {
+PEERS = {
     "bare": bare,
-    "bare-metrics": bare_metrics,
-    "bare-instrumentator": bare_instrumentator,
-    **{f"layer-{depth}": partial(layer, depth) for depth in LAYERS},
     "pynamodb-threads": pynamodb_threads,
-    "boto3-threads": boto3_threads,
     "aiobotocore": aiobotocore,
     "aiodynamo": aiodynamo,
 }
 
 
 def create() -> FastAPI:
-    """Make the peer that the environment names: uvicorn's factory."""
-    import os
-
+    """Create the peer that the environment names, as uvicorn's factory."""
     return PEERS[os.environ["PEER"]](os.environ["DYNAMODB_ENDPOINT"])

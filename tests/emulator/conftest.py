@@ -1,4 +1,4 @@
-"""The package, made and unpacked once, and run as a preview is."""
+"""The package, built and unpacked once, and run with the settings of a preview."""
 
 import itertools
 import platform
@@ -19,14 +19,14 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def task_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where Lambda unpacks the zip for a machine like this one."""
+    """The directory of the unpacked package for this machine's architecture."""
     package = make(MACHINES[platform.machine()], tmp_path_factory.mktemp("package"))
     return unpack(package, tmp_path_factory.mktemp("task"))
 
 
 @pytest.fixture
 def emulate(task_root: Path, tmp_path: Path) -> Emulate:
-    """Starts the function on a store, with an empty table."""
+    """Start the function with an empty table in a store."""
 
     def start(store: str, **environment: str) -> AbstractContextManager[Emulator]:
         number = next(_numbers)
@@ -39,6 +39,6 @@ def emulate(task_root: Path, tmp_path: Path) -> Emulate:
 
 @pytest.fixture
 def emulator(store: str, emulate: Emulate) -> Iterator[Emulator]:
-    """The function on each emulator of the store in turn."""
+    """The function with a table in each emulator of DynamoDB in turn."""
     with emulate(store) as emulator:
         yield emulator

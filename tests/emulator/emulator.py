@@ -1,4 +1,4 @@
-"""AWS's emulator of Lambda's runtime, with AWS's own client of it, running an unpacked package."""
+"""AWS's emulator and client of Lambda's runtime interface, running an unpacked package."""
 
 import json
 import os
@@ -11,17 +11,18 @@ from typing import Any
 
 import httpx
 
+from api.local.processes import ROOT
 from tests.emulator.preview import REGION, Preview
 from tests.support.gateway import Context
 from tests.support.packaging import MACHINES
-from tests.support.presence import absent
-from tests.support.processes import ROOT, free_ports, wait_until_taken
+from tests.support.ports import free_ports, wait_until_taken
+from tests.support.require_tool import skip_or_fail
 
 VENV = ROOT / "build/emulator-venv"
 PYTHON = VENV / "bin/python"
 START_SECONDS = 30
 PATH = "/2015-03-31/functions/function/invocations"
-# As a function has them; the emulators of the store take any.
+# The emulators of DynamoDB accept any credentials.
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "ASIAEXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "not-a-secret",
@@ -30,11 +31,11 @@ CREDENTIALS = {
 
 
 class FunctionError(Exception):
-    """The function did not answer, which Lambda says in these words."""
+    """Lambda's error document in the place of a response."""
 
 
 class Emulator:
-    """One function: its invocations, its runtime's process, and what it has written."""
+    """A running function: invokes it, and reads its process and its log."""
 
     def __init__(self, process: subprocess.Popen[bytes], client: httpx.Client, log: Path) -> None:
         self._process = process
@@ -42,31 +43,30 @@ class Emulator:
         self._log = log
 
     def __call__(self, event: Any, _context: Context | None = None) -> Any:
-        """Invoke it.
+        """Invoke the function.
 
         Raises:
-            FunctionError: there was an error instead of an answer.
+            FunctionError: the function failed.
         """
-        answer = self._client.post(PATH, content=json.dumps(event))
-        said = answer.json()
-        if answer.status_code != 200 or "errorType" in said:
-            raise FunctionError(said)
-        return said
+        response = self._client.post(PATH, content=json.dumps(event))
+        result = response.json()
+        if response.status_code != 200 or "errorType" in result:
+            raise FunctionError(result)
+        return result
 
     @property
     def runtime(self) -> int:
-        """The id of the process that runs the handler, which lives as long as its container."""
+        """The id of the process that runs the handler; a container has one process."""
         (alive,) = [pid for pid, state in _children(self._process.pid) if state != "Z"]
         return alive
 
-    def written(self) -> str:
-        """Read what went to the log so far."""
+    def log(self) -> str:
         return self._log.read_text()
 
     def invocations(self) -> list[list[dict[str, Any]]]:
-        """Give the JSON that each invocation wrote, between its start and its end."""
+        """Return the JSON lines that each invocation has logged."""
         invocations: list[list[dict[str, Any]]] = []
-        for line in self.written().splitlines():
+        for line in self.log().splitlines():
             if line.startswith("START "):
                 invocations.append([])
             elif line.startswith("{"):
@@ -87,10 +87,10 @@ def emulated(
         # -m finds modules in the working directory first, as Lambda does in its task root.
         *(PYTHON, "-m", "awslambdaric", preview.handler),
     ]
-    told = _environment(task_root, preview) | {"DYNAMODB_ENDPOINT": store} | environment
+    variables = _environment(task_root, preview) | {"DYNAMODB_ENDPOINT": store} | environment
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=task_root, env=told, stdout=output, stderr=subprocess.STDOUT
+            command, cwd=task_root, env=variables, stdout=output, stderr=subprocess.STDOUT
         )
     try:
         started = wait_until_taken(port, process, START_SECONDS)
@@ -100,13 +100,13 @@ def emulated(
         ) as client:
             yield Emulator(process, client, log)
     finally:
-        # It takes the runtime with it.
+        # It also ends the process of the runtime.
         process.terminate()
         process.wait(START_SECONDS)
 
 
 def _environment(task_root: Path, preview: Preview) -> dict[str, str]:
-    """Make what Lambda gives, with nothing of this process's own: no paths, no credentials."""
+    """Return the variables that Lambda sets, and none of this process."""
     return {
         "PATH": os.defpath,
         "LAMBDA_TASK_ROOT": str(task_root),
@@ -120,20 +120,20 @@ def _environment(task_root: Path, preview: Preview) -> dict[str, str]:
 
 
 def binary() -> Path:
-    """Find the emulator for this machine, in the environment that its runtime has."""
+    """Return the emulator's path in its virtual environment."""
     name = f"aws-lambda-rie-{MACHINES.get(platform.machine(), '')}"
     found = sorted(VENV.glob(f"lib/*/site-packages/samcli/local/rapid/{name}"))
     if platform.system() != "Linux" or not found:
-        absent("AWS's emulator is for Linux, and installed by `make lambda-test`")
+        skip_or_fail("AWS's emulator runs on Linux; `make lambda-test` installs it")
     return found[0]
 
 
 def _children(parent: int) -> Iterator[tuple[int, str]]:
-    """Give the processes that a process has started, each with its state."""
+    """Yield the id and the state of each child process."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        # It may be gone by now.
+        # The process may have ended.
         with suppress(OSError):
-            # What stands before it is a name, which may hold anything.
+            # The name before it may contain any character.
             state, of, *_ = stat.read_text().rpartition(")")[2].split()
             if int(of) == parent:
                 yield int(stat.parent.name), state

@@ -1,15 +1,15 @@
-"""The function of a preview, as its Terraform describes it: handler, limits and environment."""
+"""The settings of a preview's function, read from its Terraform configuration."""
 
 import hashlib
 import re
 from typing import NamedTuple
 
-from tests.support.doors import BOOTSTRAP
-from tests.support.processes import ROOT
+from api.local.processes import ROOT
+from tests.support.secured_app import BOOTSTRAP
 
 REGION = "eu-central-1"
 TEXT = (ROOT / "terraform/preview/main.tf").read_text()
-# What Terraform would have for the names in it, of one preview.
+# The values of Terraform's expressions in one preview.
 VALUES = {
     "data.aws_caller_identity.current.account_id": "123456789012",
     "local.preview": "task-tracker-preview-42",
@@ -17,7 +17,7 @@ VALUES = {
     "var.bootstrap_key": BOOTSTRAP,
     "var.pull_request": "42",
 }
-# What Terraform calls what is wanted of it.
+# The attributes that are read, and their names in `Preview`.
 NAMES = {
     "function_name": "name",
     "handler": "handler",
@@ -28,7 +28,7 @@ NAMES = {
 
 
 class Preview(NamedTuple):
-    """What Lambda is told of the function."""
+    """The function's settings."""
 
     name: str
     handler: str
@@ -39,19 +39,20 @@ class Preview(NamedTuple):
 
 
 def read(text: str = TEXT) -> Preview:
-    """Read it from Terraform.
+    """Parse Terraform's configuration.
 
     Raises:
-        KeyError: there is an expression that nothing here has a value for.
+        KeyError: it has an expression that is not in VALUES.
     """
     (block,) = re.findall(r'^resource "aws_lambda_function" .*?^}', text, re.MULTILINE | re.DOTALL)
     (variables,) = re.findall(r"^    variables = \{\n(.*?)^    }", block, re.MULTILINE | re.DOTALL)
-    said = {name: _value(to) for name, to in _assigned(block).items() if name in NAMES}
-    told = {name: _value(to) for name, to in _assigned(variables).items()}
-    return Preview(**{NAMES[name]: value for name, value in said.items()}, variables=told)
+    assigned = _assignments(block)
+    settings = {NAMES[name]: _value(assigned[name]) for name in assigned.keys() & NAMES.keys()}
+    environment = {name: _value(text) for name, text in _assignments(variables).items()}
+    return Preview(**settings, variables=environment)
 
 
-def _assigned(block: str) -> dict[str, str]:
+def _assignments(block: str) -> dict[str, str]:
     return dict(re.findall(r"^ +(\w+) += (.*)$", block, re.MULTILINE))
 
 

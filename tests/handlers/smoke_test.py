@@ -1,4 +1,4 @@
-"""The smoke test: green on an API that works, red at the step that does not, clean after both."""
+"""The smoke test passes on a working API, fails at the step that is broken, and cleans up."""
 
 import hashlib
 import hmac
@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,29 +18,31 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.local.processes import ROOT
 from api.main import create_app
 from handlers.function import Function
 from terraform.scripts import smoke
 from tests.support import builders
 from tests.support.builders import Client
-from tests.support.gateway import Gateway, functioning
-from tests.support.processes import ROOT
+from tests.support.gateway import Gateway, running_function
+from tests.support.secured_app import BOOTSTRAP
 from tests.support.server import serving
 
 URL = "https://k5n2m7w3q9.lambda-url.eu-central-1.on.aws/"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
-STEPS = ["livez", "readyz", "create", "list", "change", "stale change", "delete", "deleted"]
+READY_SECONDS = 20
 
+# Returns the status and the JSON of a wrong response, or None for the app's own.
 Breakage = Callable[[Scope], tuple[int, Any] | None]
 
 
 def run(url: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run it as `make smoke` does; a proxy that the environment names is not there."""
-    nowhere = {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    """Run the smoke test as `make smoke` does; a proxy in the environment does not respond."""
+    proxy = {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
     return subprocess.run(
         [sys.executable, "terraform/scripts/smoke.py"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **nowhere, "URL": url, **environment},
+        env={"PATH": os.environ["PATH"], **proxy, "URL": url, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -47,12 +50,12 @@ def run(url: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def broken(moto: str, breakage: Breakage) -> Iterator[str]:
-    """Serve an app some of whose answers are others."""
+def serving_broken(moto: str, breakage: Breakage) -> Iterator[str]:
+    """Serve an app with some wrong responses."""
     app = create_app(builders.settings(moto))
 
     def breaking(inner: ASGIApp) -> ASGIApp:
-        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             wrong = breakage(scope) if scope["type"] == "http" else None
             if wrong is None:
                 await inner(scope, receive, send)
@@ -63,19 +66,25 @@ def broken(moto: str, breakage: Breakage) -> Iterator[str]:
             await send({"type": "http.response.start", **head})
             await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
-        return answer
+        return respond
 
     app.add_middleware(breaking)
     with serving(app) as url:
+        deadline = time.monotonic() + READY_SECONDS
         with Client(base_url=url) as client:
             while client.get("/readyz").status_code not in {200, 599}:
-                pass
+                assert time.monotonic() < deadline
         yield url
 
 
-def test_it_is_green_on_an_api_that_works(moto: str) -> None:
-    """It says what it asked and what came, and leaves nothing behind."""
-    with broken(moto, lambda _: None) as url:
+def tasks_of(url: str) -> list[Any]:
+    with Client(base_url=url) as client:
+        return client.walk()
+
+
+def test_a_working_api_passes(moto: str) -> None:
+    """The output has every request with its status, and no task remains."""
+    with serving_broken(moto, lambda _: None) as url:
         done = run(url)
         assert (done.returncode, done.stderr) == (0, "")
         lines = [re.sub(r"smoke-\w+|[0-9A-Z]{26}", "*", line) for line in done.stdout.splitlines()]
@@ -88,122 +97,123 @@ def test_it_is_green_on_an_api_that_works(moto: str) -> None:
             "PATCH /v1/tasks/*: 412",
             "DELETE /v1/tasks/*: 204",
             "GET /v1/tasks/*: 404",
-            f"Smoke: {url} does what it should.",
+            f"Smoke test passed: {url}",
         ]
-        assert left_in(url) == []
+        assert tasks_of(url) == []
 
 
-def left_in(url: str) -> list[Any]:
-    with Client(base_url=url) as client:
-        return client.walk()
-
-
-def _when(step: str, method: str, path: str, answer: tuple[int, Any]) -> Breakage:
-    """Break the answers of one step: the second PATCH, the last GET."""
-    seen: dict[str, int] = {}
+def _break(method: str, path: str, status: int, body: Any, *, skip: int = 0) -> Breakage:
+    """Break the responses to an operation, except for the first ones."""
+    seen: list[str] = []
 
     def breakage(scope: Scope) -> tuple[int, Any] | None:
         if scope["method"] != method or not re.fullmatch(path, scope["path"]):
             return None
-        seen[step] = seen.get(step, 0) + 1
-        return None if step == "stale change" and seen[step] == 1 else answer
+        seen.append(path)
+        return (status, body) if len(seen) > skip else None
 
     return breakage
 
 
-ONE = r"/v1/tasks/\w+"
+TASK = r"/v1/tasks/\w+"
 BREAKAGES: dict[str, Breakage] = {
-    "livez": _when("livez", "GET", "/livez", (599, {})),
-    "readyz": _when("readyz", "GET", "/readyz", (599, {"detail": "No table."})),
-    "create": _when("create", "POST", "/v1/tasks", (500, {})),
-    "list": _when("list", "GET", "/v1/tasks", (500, {})),
-    "change": _when("change", "PATCH", ONE, (200, {"title": "Smoke", "etag": "x"})),
-    "stale change": _when("stale change", "PATCH", ONE, (200, {})),
-    "delete": _when("delete", "DELETE", ONE, (500, {})),
-    "deleted": _when("deleted", "GET", ONE, (200, {})),
+    "livez": _break("GET", "/livez", 599, {}),
+    "readyz": _break("GET", "/readyz", 599, {"detail": "No table."}),
+    "create": _break("POST", "/v1/tasks", 500, {}),
+    "list": _break("GET", "/v1/tasks", 500, {}),
+    "change": _break("PATCH", TASK, 200, {"title": "Smoke", "etag": "x"}),
+    "stale change": _break("PATCH", TASK, 200, {}, skip=1),
+    "delete": _break("DELETE", TASK, 500, {}),
+    "deleted": _break("GET", TASK, 200, {}),
 }
 
 
 @pytest.mark.parametrize("step", BREAKAGES)
-def test_it_is_red_at_the_step_that_is_broken(step: str, moto: str) -> None:
-    """And says which; whatever the walk had made is gone again, where it can be deleted."""
+def test_a_broken_step_is_named(step: str, moto: str) -> None:
+    """The exit code is 1, and the task is deleted, unless deleting is what is broken."""
     breakage = BREAKAGES[step]
-    on = True
-    with broken(moto, lambda scope: breakage(scope) if on else None) as url:
+    broken = True
+    with serving_broken(moto, lambda scope: breakage(scope) if broken else None) as url:
         done = run(url)
-        on = False
-        left = left_in(url)
+        broken = False
+        left = tasks_of(url)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"Smoke: {step}: ")
-    assert "does what it should" not in done.stdout
+    assert done.stderr.startswith(f"Smoke test failed: {step}: ")
+    assert "passed" not in done.stdout
     assert len(left) == (step == "delete")
 
 
-def test_every_step_can_be_red() -> None:
-    """None of them is only for show."""
-    assert list(BREAKAGES) == STEPS
-
-
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
-        ("http://127.0.0.1:1", "GET /livez: no answer from http://127.0.0.1:1"),
-        ("", "URL must be an address"),
-        ("ftp://x", "URL must be an address"),
+        ("http://127.0.0.1:1", "GET /livez: no response from http://127.0.0.1:1"),
+        ("", "URL must be like"),
+        ("ftp://x", "URL must be like"),
         (URL, "there are no AWS credentials"),
     ],
 )
-def test_it_says_what_is_missing(url: str, said: str) -> None:
-    """An address, somebody there, or credentials to sign with."""
+def test_a_wrong_environment_is_explained(url: str, message: str) -> None:
+    """An unreachable or invalid URL, and missing AWS credentials, are not tracebacks."""
     done = run(url, AWS_EC2_METADATA_DISABLED="true", HOME="/nonexistent")
     assert done.returncode == 1
-    assert done.stderr.startswith("Smoke: ")
-    assert said in done.stderr
+    assert done.stderr.startswith("Smoke test failed: ")
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-# Signed, to a function
+# Through a function
 
 
 @pytest.fixture
 def function(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
+    """A function that requires API keys, and AWS credentials to sign requests with."""
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-    with functioning(builders.settings(moto)) as function:
+    with running_function(builders.settings(moto, auth="on", bootstrap_key=BOOTSTRAP)) as function:
         yield function
 
 
-def through(transport: httpx.BaseTransport, seen: list[Request]) -> smoke.Send:
-    """Send requests to where a transport brings them, and keep them."""
+class Recorder:
+    """Sends requests to a function, and keeps them with the status of their responses."""
 
-    def send(asked: Request) -> smoke.Answer:
-        seen.append(asked)
+    def __init__(self, function: Function, kind: str, *, failing: str = "") -> None:
+        self._gateway = Gateway(function, kind)
+        self._failing = failing
+        self.seen: list[tuple[Request, int]] = []
+
+    def __call__(self, request: Request) -> smoke.Response:
         sent = httpx.Request(
-            asked.get_method(), asked.full_url, headers=asked.headers, content=_content(asked)
+            request.get_method(),
+            request.full_url,
+            headers=request.headers,
+            content=_content(request),
         )
-        answer = transport.handle_request(sent)
-        return smoke.Answer(answer.status_code, answer.headers, answer.read())
+        if request.get_method() == self._failing:
+            response = httpx.Response(500)
+        else:
+            response = self._gateway.handle_request(sent)
+        self.seen.append((request, response.status_code))
+        return smoke.Response(response.status_code, response.headers, response.read())
 
-    return send
 
-
-def _content(asked: Request) -> bytes:
-    assert asked.data is None or isinstance(asked.data, bytes)
-    return asked.data or b""
+def _content(request: Request) -> bytes:
+    assert request.data is None or isinstance(request.data, bytes)
+    return request.data or b""
 
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _expected_signature(asked: Request) -> str:
-    """Sign by AWS's description of it, a request to the service lambda."""
-    parts = urlsplit(asked.full_url)
-    stamp = asked.headers["X-amz-date"]
+def _expected_signature(request: Request) -> str:
+    """Sign a request to the service `lambda` as AWS documents it."""
+    parts = urlsplit(request.full_url)
+    stamp = request.headers["X-amz-date"]
     head = f"host:{parts.netloc}\nx-amz-date:{stamp}\n\nhost;x-amz-date"
     query = "&".join(sorted(parts.query.split("&"))) if parts.query else ""
-    canonical = f"{asked.get_method()}\n{parts.path}\n{query}\n{head}\n{_sha256(_content(asked))}"
+    path, body = parts.path, _sha256(_content(request))
+    canonical = f"{request.get_method()}\n{path}\n{query}\n{head}\n{body}"
     scope = f"{stamp[:8]}/eu-central-1/lambda/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{_sha256(canonical.encode())}"
     key = ("AWS4" + CREDENTIALS["AWS_SECRET_ACCESS_KEY"]).encode()
@@ -212,85 +222,54 @@ def _expected_signature(asked: Request) -> str:
     return hmac.new(key, text.encode(), "sha256").hexdigest()
 
 
-def test_a_function_url_gets_a_signature(function: Function) -> None:
-    """Each request is signed for the service lambda; the key travels beside, and unsigned."""
-    seen: list[Request] = []
-    send = through(Gateway(function, "function_url"), seen)
-    assert smoke.main({"URL": URL, "KEY": "tt_key"}, send) == 0
-    for asked in seen:
-        authorization = asked.headers["Authorization"]
-        assert authorization.endswith(f"Signature={_expected_signature(asked)}")
+def test_requests_to_a_function_url_are_signed(function: Function) -> None:
+    """The signature covers host and time; the API key is in X-Api-Key, and /livez needs none."""
+    send = Recorder(function, "function_url")
+    assert smoke.main({"URL": URL, "KEY": BOOTSTRAP}, send) == 0
+    for request, _ in send.seen:
+        authorization = request.headers["Authorization"]
+        assert authorization.endswith(f"Signature={_expected_signature(request)}")
         assert "SignedHeaders=host;x-amz-date," in authorization
-    keys = [asked.headers.get("X-api-key") for asked in seen]
-    # Whether it lives and is ready, nobody needs a key to ask.
-    assert keys == [None, None] + ["tt_key"] * (len(seen) - 2)
+    keys = [request.headers.get("X-api-key") for request, _ in send.seen]
+    assert keys[:2] == [None, None]
+    assert all(keys[2:])
 
 
-def test_a_refusal_of_aws_is_not_taken_for_the_apps(
+def test_a_refusal_by_aws_is_not_taken_for_the_apps(
     function: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It says which permissions are missing."""
-    forbidden = smoke.Answer(403, {"content-type": "application/json"}, b'{"Message":"Forbidden"}')
+    """The message names the missing permissions."""
+    forbidden = smoke.Response(
+        403, {"content-type": "application/json"}, b'{"Message":"Forbidden"}'
+    )
     assert smoke.main({"URL": URL}, lambda _: forbidden) == 1
     assert "lambda:InvokeFunctionUrl and lambda:InvokeFunction" in capsys.readouterr().err
 
 
-# With a key that opens /v1/keys alone
-
-
-class Keyed(httpx.BaseTransport):
-    """Stands before an app: one key makes others, and only those that were made open tasks."""
-
-    def __init__(self, inner: httpx.BaseTransport) -> None:
-        self._inner = inner
-        self.alive: set[str] = set()
-        self.wanted: list[Any] = []
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        path = request.url.path
-        if path == "/v1/keys" and key == "bootstrap":
-            self.wanted.append(json.loads(request.read()))
-            self.alive.add("made")
-            return httpx.Response(201, json={"id": "1", "key": "made"})
-        if path == "/v1/keys/1" and key == "bootstrap" and request.method == "DELETE":
-            self.alive.remove("made")
-            return httpx.Response(204)
-        if path.startswith("/v1") and key not in self.alive:
-            status = 403 if key == "bootstrap" else 401
-            type_ = {"Content-Type": "application/problem+json"}
-            return httpx.Response(status, json={"detail": "No."}, headers=type_)
-        return self._inner.handle_request(request)
-
-
-@pytest.mark.parametrize("given", ["KEY", "BOOTSTRAP_KEY"])
-def test_a_bootstrap_key_makes_one_for_the_walk(given: str, function: Function) -> None:
-    """With a workspace of its own and no more than it needs; it is revoked at the end."""
-    door = Keyed(Gateway(function, "http_api"))
-    send = through(door, [])
-    assert smoke.main({"URL": "https://tracker.example", given: "bootstrap"}, send) == 0
+@pytest.mark.parametrize("variable", ["KEY", "BOOTSTRAP_KEY"])
+@pytest.mark.parametrize("failing", ["", "PATCH"])
+def test_a_bootstrap_key_creates_a_key_for_the_walk(
+    variable: str, failing: str, function: Function
+) -> None:
+    """The key has its own workspace and only the scopes it needs, and is revoked at the end."""
+    send = Recorder(function, "http_api", failing=failing)
+    code = smoke.main({"URL": "https://tracker.example", variable: BOOTSTRAP}, send)
+    assert code == (1 if failing else 0)
+    (creation,) = [
+        request
+        for request, status in send.seen
+        if request.selector == "/v1/keys" and (request.get_method(), status) == ("POST", 201)
+    ]
     scopes = ["tasks:read", "tasks:write"]
-    assert door.wanted == [{"workspace": "smoke", "label": "smoke", "scopes": scopes}]
-    assert door.alive == set()
+    wanted = {"workspace": "smoke", "label": "smoke", "scopes": scopes}
+    assert json.loads(_content(creation)) == wanted
+    last, status = send.seen[-1]
+    assert (last.get_method(), status) == ("DELETE", 204)
+    assert last.selector.startswith("/v1/keys/")
 
 
-def test_a_made_key_is_revoked_when_the_walk_fails(function: Function) -> None:
-    """Nothing is left behind, least of all a key."""
-
-    class Failing(Keyed):
-        def handle_request(self, request: httpx.Request) -> httpx.Response:
-            if request.method == "PATCH":
-                return httpx.Response(500)
-            return super().handle_request(request)
-
-    door = Failing(Gateway(function, "http_api"))
-    send = through(door, [])
-    assert smoke.main({"URL": "https://tracker.example", "KEY": "bootstrap"}, send) == 1
-    assert (len(door.wanted), door.alive) == (1, set())
-
-
-def test_a_missing_key_is_named(function: Function, capsys: pytest.CaptureFixture[str]) -> None:
-    """The app asks for one, and none was given."""
-    door = Keyed(Gateway(function, "http_api"))
-    assert smoke.main({"URL": "https://tracker.example"}, through(door, [])) == 1
-    assert "Pass a key as KEY=" in capsys.readouterr().err
+def test_a_missing_key_is_explained(function: Function, capsys: pytest.CaptureFixture[str]) -> None:
+    """The app requires an API key, and none is given."""
+    send = Recorder(function, "http_api")
+    assert smoke.main({"URL": "https://tracker.example"}, send) == 1
+    assert "Pass an API key as KEY=" in capsys.readouterr().err

@@ -1,36 +1,55 @@
-"""One life of the infrastructure, on an AWS that moto plays, by Terraform's real provider."""
+"""Applies, changes and destroys the infrastructure once, for all tests of this directory."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
 import pytest
+import trustme
 
+from api.local.processes import ROOT
 from tests.infra import terraform
-from tests.infra.terraform import REGION, Failed, Terraform
-from tests.support.presence import need
-from tests.support.processes import ROOT
+from tests.infra.terraform import REGION, Terraform, TerraformError
+from tests.support.require_tool import require_tool
 
 ACCOUNT = "123456789012"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/task-tracker"
-FIRST, SECOND = ("sha256:" + letter * 64 for letter in "ab")
+FIRST_DIGEST, SECOND_DIGEST = ("sha256:" + letter * 64 for letter in "ab")
 NEW_KEY = ROOT / "terraform/scripts/new_key.py"
+CERTIFICATE = trustme.CA().issue_cert("tracker.example")
 SECRETS = {
     "bootstrap_key": subprocess.check_output([sys.executable, NEW_KEY], text=True).strip(),
-    "cursor_secret": "a-cursor-secret-that-nobody-may-see",
-    "grafana_admin_password": "a-password-that-nobody-may-see",
-    "alert_webhook_url": "https://alerts.example/nobody-may-see",
-    "watchdog_webhook_url": "https://watchdog.example/nobody-may-see",
+    "cursor_secret": "a-cursor-secret-for-this-test-only",
+    "grafana_admin_password": "a-password-for-this-test-only",
+    "alert_webhook_url": "https://alerts.example/for-this-test-only",
+    "watchdog_webhook_url": "https://watchdog.example/for-this-test-only",
+    "tls_certificate": CERTIFICATE.cert_chain_pems[0].bytes().decode(),
+    "tls_key": CERTIFICATE.private_key_pem.bytes().decode(),
 }
-COMMENT = "# Changed since.\n"
+RUNBOOK_URL = "https://wiki.example/runbook?page=1&view=all"
+COMMENT = "# A changed rule file.\n"
+BOOTSTRAP_VARIABLES = [
+    f"-var=region={REGION}",
+    "-var=github_owner=owner",
+    "-var=github_owner_id=1",
+    "-var=github_repository=task-tracker",
+    "-var=github_repository_id=2",
+    # The provider waits a minute for the lifecycle rules of a bucket.
+    "-var=expire_old_states=false",
+]
+MOTO_BACKEND = {
+    "use_path_style": "true",
+    "skip_credentials_validation": "true",
+    "skip_requesting_account_id": "true",
+}
 
 
 class Aws:
-    """Clients of the emulated AWS."""
+    """boto3 clients of moto."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -41,131 +60,112 @@ class Aws:
 
 
 class Stack(NamedTuple):
-    """What has been applied, and what was measured while it was."""
+    """The applied stack, and what was recorded while it was applied."""
 
     aws: Aws
     tree: Path
     roots: dict[str, Terraform]
     outputs: dict[str, Any]
-    resources: int
     second_plan: list[str]
-    apply_seconds: float
-    # The task definition before the image and a rule changed.
-    first_task: dict[str, Any]
+    # The API's task definition before the image and a rule changed.
+    first_definition: dict[str, Any]
 
 
-class End(NamedTuple):
-    """What became of it all when it was destroyed."""
+class Destroyed(NamedTuple):
+    """What was recorded while the stack was destroyed."""
 
-    refusal: str
-    kept: list[str]
-    seconds: float
+    # The error while the table was protected, and the tables that were left then.
+    error: str
+    tables: list[str]
     left_over: list[str]
 
 
-def variables(api_digest: str = FIRST, **more: Any) -> list[str]:
-    """Say what a deployment says."""
-    said: dict[str, Any] = {
+def variables(api_digest: str = FIRST_DIGEST, **changes: Any) -> list[str]:
+    """Return the -var flags of a deployment."""
+    values: dict[str, Any] = {
         "region": REGION,
         "api_image": f"{REGISTRY}/api@{api_digest}",
-        "grafana_image": f"{REGISTRY}/grafana@{FIRST}",
+        "grafana_image": f"{REGISTRY}/grafana@{FIRST_DIGEST}",
         "api_cidrs": ["203.0.113.7/32"],
         "grafana_cidrs": ["203.0.113.7/32"],
         "alarm_email": "operators@example.com",
         "bootstrap_key_version": 1,
+        "tls_version": 1,
+        "runbook_url": RUNBOOK_URL,
         **SECRETS,
-        **more,
+        **changes,
     }
     return [
         f"-var={name}={value if isinstance(value, str) else json.dumps(value)}"
-        for name, value in said.items()
+        for name, value in values.items()
     ]
 
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[Aws]:
-    need("terraform")
+    require_tool("terraform")
     with terraform.emulated_aws() as url:
         yield Aws(url)
 
 
 @pytest.fixture(scope="session")
 def roots(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Terraform]:
-    """The three roots, in a copy of the tree, with bootstrap applied."""
+    """The three root modules, initialised, with bootstrap applied."""
     tree = terraform.copy_tree(tmp_path_factory.mktemp("tree"))
     environment = terraform.environment(tmp_path_factory.mktemp("home"), aws.url)
-    made = {root: Terraform(tree, root, environment) for root in ("bootstrap", "", "preview")}
-    made["bootstrap"].init()
-    # The provider waits a minute to see that the rules of a bucket stay.
-    made["bootstrap"].apply(*bootstrap_variables())
-    bucket = made["bootstrap"].outputs()["STATE_BUCKET"]
-    # moto refuses by this policy whatever its condition says.
+    roots = {root: Terraform(tree, root, environment) for root in ("bootstrap", "", "preview")}
+    roots["bootstrap"].init()
+    roots["bootstrap"].apply(
+        *BOOTSTRAP_VARIABLES,
+    )
+    bucket = roots["bootstrap"].outputs()["STATE_BUCKET"]
+    # moto ignores the condition of this policy and denies every request.
     aws.client("s3").delete_bucket_policy(Bucket=bucket)
-    backend = {
-        "bucket": bucket,
-        "region": REGION,
-        "use_path_style": "true",
-        "skip_credentials_validation": "true",
-        "skip_requesting_account_id": "true",
-    }
-    made[""].init(**backend)
-    made["preview"].init(**backend, key="preview/42.tfstate")
-    return made
-
-
-def bootstrap_variables() -> list[str]:
-    return [
-        f"-var=region={REGION}",
-        "-var=github_subject_prefix=repo:owner-1/task-tracker-2",
-        "-var=expire_old_states=false",
-    ]
+    backend = {"bucket": bucket, "region": REGION, **MOTO_BACKEND}
+    roots[""].init(**backend, key="stack/production.tfstate")
+    roots["preview"].init(**backend, key="preview/42.tfstate")
+    return roots
 
 
 @pytest.fixture(scope="session")
 def stack(aws: Aws, roots: dict[str, Terraform]) -> Stack:
-    """The stack, applied, planned again, then with another image and another rule."""
+    """The stack, applied, planned again, and applied with another image and another rule."""
     root = roots[""]
     tree = root.directory.parent
-    seconds = root.apply(*variables())
+    root.apply(*variables())
     second_plan = root.changes(*variables())
-    first_task = task_definition(aws, "task-tracker-task")
+    first_definition = task_definition(aws, "task-tracker-task")
     rules = tree / "monitoring/prometheus/rules/store.yaml"
     rules.write_text(COMMENT + rules.read_text())
-    root.apply(*variables(SECOND))
+    root.apply(*variables(SECOND_DIGEST))
     return Stack(
         aws=aws,
         tree=tree,
         roots=roots,
         outputs=root.outputs(),
-        resources=len(root.resources()),
         second_plan=second_plan,
-        apply_seconds=seconds,
-        first_task=first_task,
+        first_definition=first_definition,
     )
 
 
 @pytest.fixture(scope="session")
-def end(stack: Stack, report: Callable[[str], None]) -> End:
-    """Destroy it, once in vain and once after the protection is off."""
+def destroyed(stack: Stack) -> Destroyed:
+    """The stack after two destroys: one with the table protected, one without."""
     root = stack.roots[""]
-    refusal = ""
+    error = ""
     try:
-        root.destroy(*variables(SECOND))
-    except Failed as failed:
-        refusal = str(failed)
-    kept = stack.aws.client("dynamodb").list_tables()["TableNames"]
-    root.apply(*variables(SECOND, table_deletion_protection=False))
-    seconds = root.destroy(*variables(SECOND, table_deletion_protection=False))
-    ended = End(refusal, kept, seconds, left_over(stack.aws))
-    figures = _as_json(stack, ended)
-    (ROOT / "build").mkdir(exist_ok=True)
-    (ROOT / "build/infra.json").write_text(figures + "\n")
-    report(figures)
-    return ended
+        root.destroy(*variables(SECOND_DIGEST))
+    except TerraformError as failed:
+        error = str(failed)
+    tables = stack.aws.client("dynamodb").list_tables()["TableNames"]
+    unprotected = variables(SECOND_DIGEST, deletion_protection=False)
+    root.apply(*unprotected)
+    root.destroy(*unprotected)
+    return Destroyed(error, tables, left_over(stack.aws))
 
 
 def task_definition(aws: Aws, family: str) -> dict[str, Any]:
-    """Read the newest revision of a task definition, its containers by their names."""
+    """Return the newest revision, with its containers by name under `containers`."""
     found = aws.client("ecs").describe_task_definition(taskDefinition=family)["taskDefinition"]
     found["containers"] = {each["name"]: each for each in found["containerDefinitions"]}
     definition: dict[str, Any] = found
@@ -173,7 +173,7 @@ def task_definition(aws: Aws, family: str) -> dict[str, Any]:
 
 
 def left_over(aws: Aws) -> list[str]:
-    """Name what is there that the stack and previews make; what bootstrap made stays."""
+    """Return the names of existing resources, except those of bootstrap."""
     groups = aws.client("ec2").describe_security_groups()["SecurityGroups"]
     roles = aws.client("iam").list_roles()["Roles"]
     return [
@@ -185,24 +185,18 @@ def left_over(aws: Aws) -> list[str]:
         *(each["GroupName"] for each in groups if each["GroupName"] != "default"),
         *(each["TopicArn"] for each in aws.client("sns").list_topics()["Topics"]),
         *(each["Name"] for each in aws.client("servicediscovery").list_namespaces()["Namespaces"]),
-        *(each["AlarmName"] for each in aws.client("cloudwatch").describe_alarms()["MetricAlarms"]),
+        *_alarms(aws.client("cloudwatch")),
         *(each["FunctionName"] for each in aws.client("lambda").list_functions()["Functions"]),
     ]
 
 
+def _alarms(cloudwatch: Any) -> list[str]:
+    # moto leaves those that autoscaling made.
+    names = [each["AlarmName"] for each in cloudwatch.describe_alarms()["MetricAlarms"]]
+    return [name for name in names if not name.startswith("TargetTracking-")]
+
+
 def _active_clusters(ecs: Any) -> list[str]:
-    # ECS remembers those that were deleted.
+    # ECS also describes clusters that were deleted.
     clusters = ecs.describe_clusters(clusters=ecs.list_clusters()["clusterArns"])["clusters"]
     return [each["clusterName"] for each in clusters if each["status"] == "ACTIVE"]
-
-
-def _as_json(stack: Stack, end: End) -> str:
-    return json.dumps(
-        {
-            "resources": stack.resources,
-            "second_plan_changes": len(stack.second_plan),
-            "apply_seconds": round(stack.apply_seconds, 1),
-            "destroy_seconds": round(end.seconds, 1),
-            "left_over": len(end.left_over),
-        }
-    )

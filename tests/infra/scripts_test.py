@@ -1,27 +1,23 @@
-"""The scripts beside Terraform: addresses, costs, keys, and a package that says what it is."""
+"""The scripts in terraform/scripts: addresses, costs and new keys."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
-import zlib
-from datetime import UTC, datetime
 from pathlib import Path
 
-from ulid import ULID
+import pytest
 
+from api.local.processes import ROOT
 from tests.infra.conftest import Stack
 from tests.infra.terraform import REGION
-from tests.support.processes import ROOT
+from tests.support import builders
 
 SCRIPTS = ROOT / "terraform" / "scripts"
 
 
-def root_files(root: str) -> list[Path]:
-    return sorted((ROOT / "terraform" / root).glob("*.tf"))
-
-
-def script(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_script(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, SCRIPTS / name, *arguments],
         env=os.environ | environment,
@@ -32,7 +28,7 @@ def script(name: str, *arguments: str, **environment: str) -> subprocess.Complet
 
 
 def addresses(stack: Stack) -> subprocess.CompletedProcess[str]:
-    return script(
+    return run_script(
         "addresses.py",
         stack.outputs["cluster"],
         AWS_ENDPOINT_URL=stack.aws.url,
@@ -42,11 +38,14 @@ def addresses(stack: Stack) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_address_of_a_running_task_is_printed(stack: Stack) -> None:
-    """By what runs, with its port; where nothing runs, that is said."""
-    nothing = addresses(stack)
-    assert nothing.returncode == 1
-    assert "No task runs in task-tracker" in nothing.stderr
+def test_addresses_of_running_ecs_tasks_are_printed(stack: Stack) -> None:
+    """The script prints service and URL of each ECS task, and fails if none is running.
+
+    The URL is https where the API serves TLS.
+    """
+    stopped = addresses(stack)
+    assert stopped.returncode == 1
+    assert "No ECS task is running in cluster task-tracker" in stopped.stderr
     ecs, ec2 = stack.aws.client("ecs"), stack.aws.client("ec2")
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     network = {"subnets": [subnet], "securityGroups": [], "assignPublicIp": "ENABLED"}
@@ -58,35 +57,54 @@ def test_the_address_of_a_running_task_is_printed(stack: Stack) -> None:
     )["tasks"]
     details = {each["name"]: each["value"] for each in task["attachments"][0]["details"]}
     interface = details["networkInterfaceId"]
-    # moto gives tasks no public address by itself.
+    # moto assigns no public address to ECS tasks.
     address = ec2.allocate_address(Domain="vpc")
     ec2.associate_address(AllocationId=address["AllocationId"], NetworkInterfaceId=interface)
     try:
-        assert addresses(stack).stdout == f"task=http://{address['PublicIp']}:8000\n"
+        assert addresses(stack).stdout == f"task=https://{address['PublicIp']}:8000\n"
     finally:
         ecs.stop_task(cluster="task-tracker", task=task["taskArn"])
 
 
-def test_the_documented_costs_are_those_of_the_script() -> None:
-    """No figure is written by hand."""
-    assert script("cost.py").stdout in (ROOT / "docs/operations.md").read_text()
+@pytest.mark.parametrize(
+    ("environment", "variables", "message"),
+    [
+        ("staging", {}, "staging: the environments are dev, production."),
+        ("dev", {"STATE_BUCKET": ""}, "Set STATE_BUCKET: the bootstrap has an output"),
+        ("dev", {"AWS_REGION": ""}, "Set AWS_REGION: the bootstrap has an output"),
+        ("production", {}, "Remove name from production.local.tfvars"),
+    ],
+    ids=["unknown", "no-bucket", "no-region", "two-names"],
+)
+def test_stack_refuses_what_is_unclear(
+    environment: str, variables: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    """An unknown environment, a missing setting, or a name that belongs to another state."""
+    for directory in ("scripts", "environments"):
+        shutil.copytree(ROOT / "terraform" / directory, tmp_path / directory)
+    (tmp_path / "environments/production.local.tfvars").write_text('name = "task-tracker-dev"\n')
+    done = subprocess.run(
+        [sys.executable, tmp_path / "scripts/stack.py", environment, "plan"],
+        env=os.environ | {"STATE_BUCKET": "states", "AWS_REGION": REGION} | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, message in done.stderr) == (1, True), done.stderr
 
 
-def test_a_new_key_is_one_that_terraform_and_the_api_take() -> None:
-    """In full format, another one each time, the later behind the earlier."""
-    printed = [script("new_key.py").stdout.removesuffix("\n") for _ in range(2)]
-    patterns = {
-        pattern
-        for root in ("", "preview")
-        for pattern in re.findall(
-            r'regex\("(\^tt_.*?\$)", var', "".join(map(Path.read_text, root_files(root)))
-        )
-    }
-    assert len(patterns) == 1
-    for key in printed:
-        assert re.fullmatch(patterns.copy().pop(), key)
-        body, _, check = key.rpartition("_")
-        assert int(check, 16) == zlib.crc32(body.encode())
-        made_at = ULID.from_str(key.split("_")[1]).datetime
-        assert abs((datetime.now(UTC) - made_at).total_seconds()) < 60
-    assert printed[0] < printed[1]
+def test_documented_costs_come_from_the_script() -> None:
+    """docs/operations.md contains the printed table."""
+    assert run_script("cost.py").stdout in (ROOT / "docs/operations.md").read_text()
+
+
+def test_new_keys_are_valid_and_differ() -> None:
+    """The API and both Terraform roots, which have the same pattern, accept a new key."""
+    files = [*(ROOT / "terraform").glob("*.tf"), *(ROOT / "terraform/preview").glob("*.tf")]
+    text = "".join(map(Path.read_text, files))
+    (pattern,) = set(re.findall(r'regex\("(\^tt_.*?\$)", var', text))
+    keys = {run_script("new_key.py").stdout.removesuffix("\n") for _ in range(2)}
+    assert len(keys) == 2
+    for key in keys:
+        assert re.fullmatch(pattern, key)
+        builders.settings("http://127.0.0.1:9", bootstrap_key=key)

@@ -1,4 +1,4 @@
-"""Terraform's own checks: the form, the types, and every refusal with mocks in the place of AWS."""
+"""Checks of the Terraform files that need no AWS: format, types, refusals and checkov."""
 
 import os
 import random
@@ -8,77 +8,69 @@ from pathlib import Path
 
 import pytest
 
+from api.local.processes import ROOT
 from tests.infra import terraform
-from tests.infra.terraform import Failed, Terraform
-from tests.support.presence import need
-from tests.support.processes import ROOT
-
-ROOTS = pytest.mark.parametrize(
-    "root", ["bootstrap", "", "preview"], ids=["bootstrap", "stack", "preview"]
-)
+from tests.infra.terraform import Terraform, TerraformError
+from tests.support.require_tool import require_tool
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    need("terraform")
+    require_tool("terraform")
     return terraform.copy_tree(tmp_path)
 
 
-def opened(tree: Path, root: str) -> Terraform:
-    opened = Terraform(tree, root, terraform.environment(tree))
-    opened.run("init", "-backend=false", "-input=false")
-    return opened
+def initialised(tree: Path, root: str) -> Terraform:
+    module = Terraform(tree, root, terraform.environment(tree))
+    module.run("init", "-backend=false", "-input=false")
+    return module
 
 
-def test_the_files_are_in_shape(tree: Path) -> None:
-    """As `terraform fmt` writes them."""
+def test_terraform_files_are_formatted(tree: Path) -> None:
+    """The files are as `terraform fmt` writes them."""
     Terraform(tree, "", terraform.environment(tree)).run("fmt", "-check", "-recursive")
 
 
-@ROOTS
-def test_a_root_is_valid(tree: Path, root: str) -> None:
-    """Every name and type, by the provider's own schema."""
-    opened(tree, root).run("validate")
-
-
-@ROOTS
-def test_what_is_wrong_is_refused_and_options_do_what_they_say(tree: Path, root: str) -> None:
-    """The root's own tests."""
-    assert "0 failed" in opened(tree, root).run("test", "-no-color")
-
-
-def test_rules_that_outgrow_a_parameter_are_refused(tree: Path) -> None:
-    """At plan, by the file's name, with what to do about it."""
-    rules = tree / "monitoring/prometheus/rules/store.yaml"
-    # What cannot be compressed.
-    noise = random.Random(0).randbytes(4000).hex()  # noqa: S311 - no secret
-    rules.write_text(f"# {noise}\n{rules.read_text()}")
-    with pytest.raises(Failed, match=r"rules/store\.yaml has \d+ bytes .* Split it by concern"):
-        opened(tree, "").run("test", "-no-color", "-filter=tests/options.tftest.hcl")
-
-
-def test_a_configuration_that_outgrows_a_parameter_is_refused(tree: Path) -> None:
-    """Likewise."""
-    configuration = tree / "monitoring/prometheus/prometheus.yml"
-    configuration.write_text("# " + "x" * 4096 + "\n" + configuration.read_text())
-    with pytest.raises(Failed, match=r"prometheus\.yml has \d+ bytes; a parameter holds 4096"):
-        opened(tree, "").run("test", "-no-color", "-filter=tests/options.tftest.hcl")
+@pytest.mark.parametrize(
+    "root", ["bootstrap", "", "preview"], ids=["bootstrap", "stack", "preview"]
+)
+def test_a_root_is_valid_and_passes_its_own_tests(tree: Path, root: str) -> None:
+    """Invalid inputs are refused and options take effect, with AWS replaced by mocks."""
+    module = initialised(tree, root)
+    module.run("validate")
+    assert "0 failed" in module.run("test", "-no-color")
 
 
 @pytest.mark.parametrize(
-    "what",
+    ("name", "message"),
+    [
+        ("rules/store.yaml", r"rules/store\.yaml has \d+ bytes .* Split the file"),
+        ("prometheus.yml", r"prometheus\.yml has \d+ bytes; a parameter holds 4096"),
+    ],
+)
+def test_a_file_that_exceeds_a_parameter_is_refused(tree: Path, name: str, message: str) -> None:
+    """The plan fails, names the file and says what to do."""
+    path = tree / "monitoring/prometheus" / name
+    incompressible = random.Random(0).randbytes(4000).hex()  # noqa: S311 - no secret
+    path.write_text(f"# {incompressible}\n{path.read_text()}")
+    with pytest.raises(TerraformError, match=message):
+        initialised(tree, "").run("test", "-no-color", "-filter=tests/options.tftest.hcl")
+
+
+@pytest.mark.parametrize(
+    "arguments",
     [
         ["terraform", "--directory", "terraform"],
         ["dockerfile", "--file", "Dockerfile", "monitoring/grafana/Dockerfile"],
     ],
     ids=["terraform", "dockerfile"],
 )
-def test_checkov_has_nothing_to_say(what: list[str]) -> None:
-    """Each of its checks is satisfied, or left out beside what it is about, with the reason."""
+def test_checkov_finds_nothing(arguments: list[str]) -> None:
+    """Every check passes or is skipped in the source."""
     checkov = os.environ.get("CHECKOV", "checkov")
-    need(checkov)
+    require_tool(checkov)
     found = subprocess.run(
-        [checkov, "--quiet", "--compact", "--skip-download", "--framework", *what],
+        [checkov, "--quiet", "--compact", "--skip-download", "--framework", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -88,10 +80,62 @@ def test_checkov_has_nothing_to_say(what: list[str]) -> None:
     assert "Failed checks: 0" in found.stdout
 
 
-def test_every_check_that_is_left_out_has_its_reason() -> None:
-    """More than a word, behind the check's name."""
-    for path in (ROOT / "terraform").rglob("*.tf"):
+def test_every_skipped_check_has_a_reason() -> None:
+    """A reason of at least three words follows the id of the check."""
+    dockerfiles = [ROOT / "Dockerfile", ROOT / "monitoring/grafana/Dockerfile"]
+    for path in (*(ROOT / "terraform").rglob("*.tf"), *dockerfiles):
         for skip in re.findall(r"checkov:skip=(.*)", path.read_text()):
             check, _, reason = skip.partition(":")
-            assert re.fullmatch(r"CKV2?_AWS_\d+", check)
+            assert re.fullmatch(r"CKV2?_(AWS|DOCKER)_\d+", check)
             assert len(reason.split()) >= 3, skip
+
+
+def variables_of(root: Path) -> dict[str, str]:
+    """Return the text of each variable block of a root module."""
+    text = "".join(file.read_text() for file in sorted(root.glob("*.tf")))
+    return dict(re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', text, re.MULTILINE | re.DOTALL))
+
+
+ROOTS = [ROOT / "terraform", ROOT / "terraform/bootstrap", ROOT / "terraform/preview"]
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.name)
+def test_every_input_refuses_bad_values(root: Path) -> None:
+    """Each variable that is not a bool has a validation, and a run that expects its refusal."""
+    runs = "".join(file.read_text() for file in root.glob("tests/*.tftest.hcl"))
+    expected = set(re.findall(r"^ +var\.(\w+),$|\[var\.(\w+)\]", runs, re.MULTILINE))
+    refused = {"".join(names) for names in expected}
+    variables = variables_of(root)
+    checked = {name for name, text in variables.items() if not re.search(r"type += bool", text)}
+    assert checked <= refused
+    assert {name for name in checked if "validation {" not in variables[name]} == set()
+
+
+def test_roots_agree_on_what_they_refuse() -> None:
+    """A variable that two root modules have refuses the same values in both."""
+    refusals: dict[str, set[str]] = {}
+    for root in ROOTS:
+        for name, text in variables_of(root).items():
+            if name in {"name", "region", "bootstrap_key"}:
+                (condition,) = re.findall(r"condition +=(.*)", text)
+                condition = condition.removeprefix(" var.bootstrap_key_version == 0 ||")
+                refusals.setdefault(name, set()).add(condition.strip())
+    assert {name: len(conditions) for name, conditions in refusals.items()} == {
+        "name": 1,
+        "region": 1,
+        "bootstrap_key": 1,
+    }
+
+
+def test_each_environment_has_a_name_of_its_own() -> None:
+    """Only production has the bare name; of others, theirs follows it, as in the bootstrap."""
+    names = {
+        file.stem: re.findall(r'(?m)^name += "(.*)"', file.read_text())
+        for file in (ROOT / "terraform/environments").glob("*.tfvars")
+        if "." not in file.stem
+    }
+    assert names == {
+        environment: [f"task-tracker-{environment}".removesuffix("-production")]
+        for environment in names
+    }
+    assert "production" in names

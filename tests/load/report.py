@@ -1,4 +1,4 @@
-"""What the load tests came to, as tables; as a program it writes them into docs/overload.md."""
+"""The results of the load tests as Markdown; as a program it writes them into docs/overload.md."""
 
 import json
 import os
@@ -6,15 +6,28 @@ import platform
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from api.local.processes import ROOT
 from tests.bench.bench import write_into
-from tests.support.processes import ROOT
 
 RESULTS = ROOT / "build" / "load.json"
 DOCUMENT = ROOT / "docs" / "overload.md"
+COLUMNS = (
+    "times the capacity",
+    "offered req/s",
+    "served req/s",
+    "of the best",
+    "shed",
+    "failed",
+    "unsent",
+    "p99 ms served",
+    "shed",
+    "/livez",
+    "/readyz",
+)
 
 
-class Stretch(NamedTuple):
-    """A stretch of open-loop load; rates in requests a second, times in seconds."""
+class Step(NamedTuple):
+    """The results of one offered rate; rates in requests a second, times in seconds."""
 
     multiple: int
     offered: float
@@ -30,13 +43,22 @@ class Stretch(NamedTuple):
     calls: float
     served: int
 
+    def row(self, best: float) -> str:
+        times = (self.served_p99, self.shed_p99, self.livez_p99, self.readyz_p99)
+        cells = (
+            *(f"{self.multiple}", f"{self.offered:.0f}", f"{self.goodput:.0f}"),
+            *(f"{self.goodput / best:.0%}", f"{self.shed:.0%}", f"{self.failed}", f"{self.unsent}"),
+            *(f"{1000 * seconds:.0f}" for seconds in times),
+        )
+        return f"| {' | '.join(cells)} |"
 
-class Crowd(NamedTuple):
-    """A good client beside a crowd of slow ones; times in seconds."""
+
+class SlowClients(NamedTuple):
+    """A normal client's latency beside slow clients; times in seconds."""
 
     silent: int
     trickling: int
-    p99_quiet: float
+    p99_alone: float
     p99_beside: float
     grown_bytes: int
 
@@ -44,57 +66,86 @@ class Crowd(NamedTuple):
     def bytes_each(self) -> float:
         return self.grown_bytes / (self.silent + self.trickling)
 
+    def text(self) -> str:
+        return (
+            f"Beside {self.trickling} clients that send a byte a second and {self.silent} that "
+            f"send nothing, a normal\nclient's p99 is {self.p99_beside / self.p99_alone:.2f} times "
+            f"its p99 without them; each of them takes {self.bytes_each / 1024:.1f} KiB of memory."
+        )
+
+
+class Flood(NamedTuple):
+    """A flood, and what it did to others."""
+
+    name: str
+    sent: int
+    tenant_share: float
+    growth_mib: float
+    livez_seconds: float
+
+    def row(self) -> str:
+        livez = f"{1000 * self.livez_seconds:.0f} ms"
+        return (
+            f"| {self.name} | {self.sent} | {self.tenant_share:.0%} | {self.growth_mib:.1f} MiB "
+            f"| {livez} |"
+        )
+
+
+class Memory(NamedTuple):
+    """The peak memory of the process under an attack."""
+
+    name: str
+    peak_mib: float
+
+
+def floods_table(floods: list[Flood], memory: list[Memory]) -> str:
+    head = [
+        "| flood | requests or connections | tenant served | memory grew | longest `/livez` |",
+        "|---|---|---|---|---|",
+    ]
+    peaks = "; ".join(f"{one.name}: {one.peak_mib:.0f} MiB" for one in memory)
+    rows = "\n".join(head + [flood.row() for flood in floods])
+    return f"{rows}\n\nPeak memory of the process: {peaks}."
+
+
+def add(name: str, found: Any) -> None:
+    """Add one result to a list of this run's results."""
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    others = [one for one in known.get(name, []) if one[0] != found[0]]
+    save(name, [*others, found])
+
 
 def save(name: str, found: Any) -> None:
-    """Keep what a test found beside what the others did."""
+    """Write one result to build/load.json, beside the others."""
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(known | {name: found}, indent=1))
 
 
-def middle(stretches: list[Stretch]) -> list[Stretch]:
-    """Take of each multiple the stretch of middling goodput."""
-    rounds: dict[int, list[Stretch]] = {}
-    for one in stretches:
-        rounds.setdefault(one.multiple, []).append(one)
-    return [sorted(same, key=lambda one: one.goodput)[len(same) // 2] for same in rounds.values()]
+def medians(steps: list[Step]) -> list[Step]:
+    """Return for each multiple the step with the median goodput."""
+    rounds: dict[int, list[Step]] = {}
+    for step in steps:
+        rounds.setdefault(step.multiple, []).append(step)
+    return [sorted(same, key=lambda step: step.goodput)[len(same) // 2] for same in rounds.values()]
 
 
-def stretch_table(stretches: list[Stretch]) -> str:
-    best = max(one.goodput for one in stretches)
-    lines = [
-        (
-            "| times the capacity | offered req/s | served req/s | of the best | shed | failed "
-            "| unsent | p99 ms served | shed | /livez | /readyz |"
-        ),
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for one in stretches:
-        times = (one.served_p99, one.shed_p99, one.livez_p99, one.readyz_p99)
-        lines.append(
-            f"| {one.multiple} | {one.offered:.0f} | {one.goodput:.0f} | {one.goodput / best:.0%} "
-            f"| {one.shed:.0%} | {one.failed} | {one.unsent} | "
-            + " | ".join(f"{1000 * seconds:.0f}" for seconds in times)
-            + " |"
-        )
-    return "\n".join(lines)
-
-
-def crowd_text(crowd: Crowd) -> str:
-    return (
-        f"Beside {crowd.trickling} clients that send a byte a second and {crowd.silent} that send "
-        f"none, a good\nclient's p99 is {crowd.p99_beside / crowd.p99_quiet:.2f} times its quiet "
-        f"value; each of them takes {crowd.bytes_each / 1024:.1f} KiB of memory."
-    )
+def table(steps: list[Step]) -> str:
+    best = max(step.goodput for step in steps)
+    head = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    return "\n".join(head + [step.row(best) for step in steps])
 
 
 def main() -> None:
     found = json.loads(RESULTS.read_text())
+    floods = [Flood(*flood) for flood in found["floods"]]
+    memory = [Memory(*attack) for attack in found["memory"]]
     text = (
         f"{datetime.now(UTC).date()}, Python {platform.python_version()}, {os.cpu_count()} cores, "
         "clients and store on the same machine:\n\n"
-        f"{stretch_table([Stretch(*one) for one in found['stretches']])}\n\n"
-        f"{crowd_text(Crowd(*found['crowd']))}"
+        f"{table([Step(*step) for step in found['steps']])}\n\n"
+        f"{SlowClients(*found['slow_clients']).text()}\n\n"
+        f"{floods_table(floods, memory)}"
     )
     write_into(DOCUMENT, "figures", text)
     print(text)

@@ -1,118 +1,125 @@
-"""The dashboards: what is committed is what the source makes, and asks for what there is."""
+"""The dashboards and Grafana's provisioning match their sources, the metrics and each other."""
 
+import json
+import os
 import re
-from itertools import combinations
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from api.backlog.metrics import BacklogMetrics
+from api.clock import system_clock
+from api.local.processes import ROOT
 from api.metrics import Metrics
+from monitoring import RUNBOOK, local_stack
 from monitoring.grafana import dashboards
-from monitoring.grafana.panels import DATASOURCE, RUNBOOK
-from tests.support import questions, stack
-from tests.support.processes import ROOT
-from tests.support.questions import DASHBOARDS, GRAFANA, Question
+from monitoring.grafana.panels import COLUMNS, DATASOURCE
+from tests.support import promql_queries
+from tests.support.promql_queries import DASHBOARDS, GRAFANA, Query
 
-EVERY = pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
-ASKED = [*questions.of_panels(), *questions.of_annotations(), *questions.of_grafana()]
-# Of other programs than the API: the live test asks for each of them.
+EACH_DASHBOARD = pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+# Metrics of other programs; the stack test finds series for each selector.
 FOREIGN = re.compile(r"node_\w+|prometheus_\w+|process_\w+|up|ALERTS")
 
 
-def test_what_is_committed_is_what_the_source_makes() -> None:
-    """`make dashboards` was not forgotten, and nothing was changed by hand."""
-    made = {f"{each.uid}.json": dashboards.text(each) for each in dashboards.DASHBOARDS}
-    assert {path.name: path.read_text() for path in DASHBOARDS} == made
+def test_committed_dashboards_are_up_to_date() -> None:
+    """`make dashboards` would not change them."""
+    rendered = {f"{each.uid}.json": dashboards.render(each) for each in dashboards.DASHBOARDS}
+    assert {path.name: path.read_text() for path in DASHBOARDS} == rendered
 
 
-@EVERY
-def test_a_panel_says_what_it_shows(path: Path) -> None:
-    """Title, description, unit and the provisioned data source."""
-    for panel in questions.panels(path):
-        assert panel["title"]
-        assert panel["description"].endswith(".")
-        assert panel["fieldConfig"]["defaults"]["unit"]
-        assert panel["targets"]
-        assert panel["datasource"] == DATASOURCE
-        assert all(target["datasource"] == DATASOURCE for target in panel["targets"])
-
-
-@EVERY
+@EACH_DASHBOARD
 def test_panels_do_not_overlap(path: Path) -> None:
-    """Each has its place within the 24 columns."""
-    places = [panel["gridPos"] for panel in questions.dashboard(path)["panels"]]
-    assert all(place["x"] + place["w"] <= 24 for place in places)
-    assert not any(_overlap(one, other) for one, other in combinations(places, 2))
+    """Each panel has its own cells within the grid's columns."""
+    places = [panel["gridPos"] for panel in promql_queries.dashboard(path)["panels"]]
+    cells = [
+        (place["x"] + column, place["y"] + row)
+        for place in places
+        for column in range(place["w"])
+        for row in range(place["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert max(column for column, _ in cells) < COLUMNS
 
 
-def _overlap(one: dict[str, int], other: dict[str, int]) -> bool:
-    return (
-        one["x"] < other["x"] + other["w"]
-        and other["x"] < one["x"] + one["w"]
-        and one["y"] < other["y"] + other["h"]
-        and other["y"] < one["y"] + one["h"]
-    )
-
-
-@EVERY
-def test_ids_are_unique_and_links_lead_to_the_runbook(path: Path) -> None:
-    """A panel with an alert leads to what to do about it."""
-    document = questions.dashboard(path)
-    ids = [panel["id"] for panel in document["panels"]]
-    assert len(set(ids)) == len(ids)
-    assert RUNBOOK in [link.get("url") for link in document["links"]]
+@EACH_DASHBOARD
+def test_descriptions_of_panels_name_runbook_entries(path: Path) -> None:
+    """The description of a panel with an alert ends with the alert's entry."""
     headings = re.findall(r"^## (\w+)$", (ROOT / "monitoring/runbook.md").read_text(), re.MULTILINE)
-    known = {f"{RUNBOOK}#{heading.lower()}" for heading in headings}
-    for panel in questions.panels(path):
-        assert {link["url"] for link in panel["links"]} <= known
+    entries = {f"{RUNBOOK}#{heading.lower()}" for heading in headings}
+    for panel in promql_queries.panels(path):
+        assert set(re.findall(r"Runbook: (\S+)", panel["description"])) <= entries
 
 
-def _counted() -> set[str]:
-    """Name every series that the API counts."""
-    samples = {
-        sample.name for family in Metrics("dev").registry.collect() for sample in family.samples
-    }
-    families = {
-        f"{family.name}{ending}"
-        for family in Metrics("dev").registry.collect()
-        for ending in ("", "_total", "_bucket", "_count", "_sum")
-    }
-    return samples | families
+@EACH_DASHBOARD
+def test_the_link_to_other_dashboards_keeps_the_time_range(path: Path) -> None:
+    """Otherwise the next dashboard would show another time."""
+    assert [link["keepTime"] for link in promql_queries.dashboard(path)["links"]] == [True]
 
 
-def _recorded() -> set[str]:
-    return {
-        rule["record"]
-        for path in stack.rule_files()
-        for rule in questions.rules(path)
-        if "record" in rule
-    }
+@pytest.mark.parametrize(
+    ("settings", "address"),
+    [
+        ({"RUNBOOK_URL": "https://wiki.example/a?b=1&c=2"}, "https://wiki.example/a?b=1&c=2"),
+        ({}, RUNBOOK),
+    ],
+    ids=["address", "none"],
+)
+def test_grafana_starts_with_the_runbooks_address(
+    tmp_path: Path, settings: dict[str, str], address: str
+) -> None:
+    """start.sh fills it into a copy of the dashboards; without one they name the file."""
+    script = (GRAFANA / "start.sh").read_text()
+    run = tmp_path / "run.sh"
+    run.write_text("#!/bin/sh\necho started")
+    run.chmod(0o755)
+    script = script.replace("/etc/grafana", str(GRAFANA)).replace("/run.sh", str(run))
+    script = script.replace("/tmp/dashboards", f"{tmp_path}/dashboards")  # noqa: S108
+    environment = {"PATH": os.environ["PATH"], **settings}
+    output = subprocess.check_output(["sh", "-c", script], env=environment, text=True)
+    assert output == "started\n"
+    for source in DASHBOARDS:
+        written = promql_queries.panels(tmp_path / "dashboards" / source.name)
+        for before, after in zip(promql_queries.panels(source), written, strict=True):
+            assert after["description"] == before["description"].replace(RUNBOOK, address)
 
 
-@pytest.mark.parametrize("question", ASKED, ids=lambda question: question.place)
-def test_a_question_is_about_series_that_there_are(question: Question) -> None:
-    """It can be read, and each name in it is a metric, or one that a rule records."""
-    names = set(questions.selectors(question.expression).values())
+def _sidecar_rules() -> list[dict[str, Any]]:
+    return [rule for path in local_stack.rule_files() for rule in promql_queries.rules(path)]
+
+
+def _known_names() -> set[str]:
+    """Name every series that the API exports or a rule records."""
+    metrics = Metrics("dev")
+    backlog = BacklogMetrics(metrics.registry, system_clock)
+    families = list(metrics.registry.collect())
+    names = {sample.name for family in families for sample in family.samples}
+    names |= {family.name for family in backlog.describe()}
+    for family in families:
+        names |= {f"{family.name}{suffix}" for suffix in ("_total", "_bucket", "_count", "_sum")}
+    return names | {rule["record"] for rule in _sidecar_rules() if "record" in rule}
+
+
+@pytest.mark.parametrize(
+    "query", list(promql_queries.of_dashboards()), ids=lambda query: query.source
+)
+def test_a_query_parses_and_uses_existing_metrics(query: Query) -> None:
+    """Each name is a metric or a recorded series, and the tests know every Grafana variable."""
+    assert "$" not in query.expression
+    names = set(promql_queries.selectors(query.expression).values())
     assert names
-    assert {name for name in names if not FOREIGN.fullmatch(name)} <= _counted() | _recorded()
-
-
-def test_every_variable_is_filled_in_by_the_tests() -> None:
-    """What is asked live is what Grafana asks, with nothing left open."""
-    assert not [question for question in ASKED if "$" in question.expression]
-
-
-# Alerting and data sources, as they are provisioned.
+    assert {name for name in names if not FOREIGN.fullmatch(name)} <= _known_names()
 
 
 def _provisioned(path: str) -> Any:
     return yaml.safe_load((GRAFANA / "provisioning" / path).read_text())
 
 
-def test_what_differs_between_places_is_documented() -> None:
-    """Every variable of the provisioning has its row, and no other does but the password."""
+def test_the_environment_variables_of_the_provisioning_are_documented() -> None:
+    """docs/monitoring.md has a row for each, for start.sh's and for the password."""
     used = {
         name
         for path in (GRAFANA / "provisioning").rglob("*.yaml")
@@ -121,41 +128,62 @@ def test_what_differs_between_places_is_documented() -> None:
     rows = re.findall(
         r"^\| `([A-Z_]+)` \|", (ROOT / "docs/monitoring.md").read_text(), re.MULTILINE
     )
-    assert set(rows) == used | {"GF_SECURITY_ADMIN_PASSWORD"}
+    assert set(rows) == used | {"RUNBOOK_URL", "GF_SECURITY_ADMIN_PASSWORD"}
 
 
-def test_the_data_source_is_the_one_that_is_asked() -> None:
-    """By its id, for panels as for alerts; its address is the environment's."""
+def test_panels_use_the_provisioned_data_source() -> None:
+    """Its address comes from the environment, its scrape interval is Prometheus'."""
     (source,) = _provisioned("datasources/prometheus.yaml")["datasources"]
     assert source["uid"] == DATASOURCE["uid"]
     assert source["url"] == "$PROMETHEUS_URL"
-    configuration = yaml.safe_load((stack.CONFIGURATION / "prometheus.yml").read_text())
+    configuration = yaml.safe_load((local_stack.CONFIGURATION / "prometheus.yml").read_text())
     assert source["jsonData"]["timeInterval"] == configuration["global"]["scrape_interval"]
-    for rule in questions.rules(questions.GRAFANA_RULES):
-        assert {query["datasourceUid"] for query in rule["data"]} == {DATASOURCE["uid"]}
-        assert rule["condition"] in {query["refId"] for query in rule["data"]}
 
 
-def test_alerts_reach_somebody_and_the_watchdog_somebody_else() -> None:
-    """Every receiver of a policy is a contact point; the watchdog has its own."""
-    points = {
-        point["name"] for point in _provisioned("alerting/contact-points.yaml")["contactPoints"]
+# The fields that Grafana's loaders read: pkg/services/provisioning, datasources/types.go and
+# dashboards/types.go. They ignore all others.
+FIELDS = {
+    "datasources": "name uid type access url isDefault editable jsonData",
+    "dashboards": "name folder type disableDeletion allowUiUpdates updateIntervalSeconds options",
+}
+
+
+@pytest.mark.parametrize("path", sorted((GRAFANA / "provisioning").rglob("*.yaml")), ids=str)
+def test_provisioning_has_only_fields_that_grafana_reads(path: Path) -> None:
+    """A misspelt field would be ignored without an error."""
+    document = yaml.safe_load(path.read_text())
+    assert document.pop("apiVersion") == 1
+    (entries,) = document.values()
+    for entry in entries:
+        assert set(entry) <= set(FIELDS[path.parent.name].split())
+
+
+def test_dashboards_are_checked_with_the_types_of_the_grafana_that_ships() -> None:
+    """A new Grafana needs the schema of its version in tests/lint."""
+    (version,) = re.findall(
+        r"^FROM grafana/grafana:([\d.]+)@", (GRAFANA / "Dockerfile").read_text(), re.MULTILINE
+    )
+    packages = json.loads((ROOT / "tests/lint/package.json").read_text())["devDependencies"]
+    assert packages["@grafana/schema"] == version
+
+
+def test_grafana_downloads_nothing() -> None:
+    """Otherwise its updater would remove the data source from a read-only image."""
+    settings = (GRAFANA / "Dockerfile").read_text()
+    assert "GF_PLUGINS_PREINSTALL_DISABLED=true" in settings
+    (disabled,) = re.findall(r"GF_PLUGINS_DISABLE_PLUGINS=(\S+)", settings)
+    types = {
+        source["type"]
+        for path in (GRAFANA / "provisioning/datasources").glob("*.yaml")
+        for source in yaml.safe_load(path.read_text())["datasources"]
     }
-    (policy,) = _provisioned("alerting/policies.yaml")["policies"]
-    (watchdog,) = policy["routes"]
-    assert {policy["receiver"], watchdog["receiver"]} == points
-    assert watchdog["object_matchers"] == [["alert", "=", "Watchdog"]]
+    assert types == {"prometheus", "alertmanager"}
+    assert not types & set(disabled.split(","))
 
 
-def test_an_alert_keeps_every_label_that_tells_it_from_another() -> None:
-    """Two that differ in a label that Grafana drops would be one."""
-    kept = next(iter(questions.of_grafana())).expression
-    grouped = set(re.split(r"[\s,]+", re.findall(r"by \((.*?)\)", kept, re.DOTALL)[0]))
-    labels = {
-        label
-        for path in stack.rule_files()
-        for rule in questions.rules(path)
-        if "alert" in rule
-        for label in (*rule["labels"], *re.findall(r"\$labels\.(\w+)", str(rule["annotations"])))
-    }
-    assert labels <= grouped
+@EACH_DASHBOARD
+def test_stats_are_instant_queries(path: Path) -> None:
+    """A stat shows the current value; a range query would return all earlier ones too."""
+    for panel in promql_queries.panels(path):
+        stat = panel["type"] == "stat"
+        assert {target["instant"] for target in panel["targets"]} == {stat}

@@ -1,4 +1,4 @@
-"""What Lambda runs: the same bytes each time, with all that it needs and nothing else."""
+"""The Lambda package is reproducible, complete and small."""
 
 import asyncio
 import hashlib
@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
+from api.board.assets import STATIC
+from api.local.processes import ROOT
 from tests.support.packaging import MACHINES, make
-from tests.support.peer import Peer, scripted
-from tests.support.processes import ROOT
+from tests.support.scripted_server import Peer, scripted
 
-MOST_BYTES = 20_000_000
-# Of the whole path from an event to DynamoDB: what it is known to do without.
+MAX_BYTES = 20_000_000
+# What would lengthen every cold start, or belongs to tests and servers.
 UNWANTED = {
     "aiohttp",
     "boto3",
-    "botocore.docs.service",
     "httpx",
     "jinja2",
     "moto",
@@ -52,26 +52,23 @@ EVENT = {
     },
     "isBase64Encoded": False,
 }
-IMPORTED = """
+INVOKE = """
 import json, sys
 from handlers.http import handler
 status = handler(json.loads(sys.argv[1]), None)["statusCode"]
 files = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
 print(json.dumps([status, sorted(sys.modules), files]))
 """
-# In the state that the function's own start leaves, as where credentials are renewed.
-CREDENTIALS = """
+FIND_CREDENTIALS = """
 import asyncio
 import handlers.http
-from api.settings import Settings
-from api.signing import Credentials
-from api.wire import credentials
-print(asyncio.run(Credentials(lambda: credentials(Settings())).current(5)).access_key)
+from api.dynamodb.credentials import Credentials, find_credentials
+print(asyncio.run(Credentials(find_credentials).current(5)).access_key)
 """
 
 
-def alone(root: Path, code: str, *arguments: str, **environment: str) -> str:
-    """Run code with the package and Python itself on the path, in an environment of its own."""
+def run_alone(root: Path, code: str, *arguments: str, **environment: str) -> str:
+    """Run code that can import the package and the standard library only; return its output."""
     done = subprocess.run(
         [sys.executable, "-S", "-c", code, *arguments],
         cwd=root,
@@ -84,20 +81,12 @@ def alone(root: Path, code: str, *arguments: str, **environment: str) -> str:
     return done.stdout
 
 
-def imported(task_root: Path) -> tuple[int, list[str], list[str]]:
-    """Answer an event from the package alone; give the status, the modules and their files."""
-    # Metrics are written before it.
-    last = alone(task_root, IMPORTED, json.dumps(EVENT)).splitlines()[-1]
-    status, modules, files = json.loads(last)
-    return status, modules, files
-
-
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_the_same_input_makes_the_same_bytes(package: Path, tmp_path: Path) -> None:
-    """From another directory, in another time zone, by somebody whose files are private."""
+def test_builds_are_reproducible(package: Path, tmp_path: Path) -> None:
+    """Directory, time zone, hash seed, file times and umask do not change the package."""
     elsewhere = {"TZ": "Asia/Kolkata", "PYTHONHASHSEED": "7", "PYTHONDONTWRITEBYTECODE": ""}
     os.utime(ROOT / "api" / "main.py")
     again = make(
@@ -110,59 +99,62 @@ def test_the_same_input_makes_the_same_bytes(package: Path, tmp_path: Path) -> N
     assert digest(again) == digest(package)
 
 
-def test_a_package_is_small_and_holds_no_more_than_it_needs(package: Path) -> None:
-    """Neither tests nor a server, and of botocore's services those that are called."""
-    assert package.stat().st_size < MOST_BYTES
+def test_the_package_is_small(package: Path) -> None:
+    """It has no tests, no embedded store, and only the services of botocore that are called."""
+    assert package.stat().st_size < MAX_BYTES
     names = zipfile.ZipFile(package).namelist()
-    assert not {name.partition("/")[0] for name in names} & UNWANTED
-    assert not [name for name in names if re.search(r"(^|/)tests?/|_test\.py$", name)]
+    assert not [name for name in names if re.search(r"(^|/)tests?/|_test\.py$|^api/local/", name)]
     services = {name.split("/")[2] for name in names if re.match("botocore/data/.*/", name)}
     assert services == {"dynamodb", "signin", "sso", "sso-oidc", "sts"}
 
 
-def test_the_other_machines_package_holds_its_own_modules(tmp_path: Path) -> None:
-    """Nothing native of this one gets in."""
+def test_native_modules_match_the_architecture(tmp_path: Path) -> None:
+    """The package for arm64 has no native module of the machine that builds it."""
     names = zipfile.ZipFile(make("arm64", tmp_path)).namelist()
     native = [name for name in names if name.endswith(".so")]
     assert native
     assert all("aarch64" in name for name in native)
 
 
-def test_what_is_imported_is_in_the_package(task_root: Path) -> None:
-    """From the first import to an answer, all of it comes from the zip or from Python."""
-    status, modules, files = imported(task_root)
+def test_the_function_runs_from_the_package_alone(task_root: Path) -> None:
+    """Every module comes from the package or from Python, and none is a known waste of time."""
+    # The metrics come before the result.
+    output = run_alone(task_root, INVOKE, json.dumps(EVENT)).splitlines()[-1]
+    status, modules, files = json.loads(output)
     assert status == 200
     foreign = [file for file in files if "site-packages" in file or str(ROOT) in file]
     assert not [file for file in foreign if not file.startswith(str(task_root))]
     assert {"handlers.http", "pynamodb.connection.base"} <= set(modules)
-
-
-def test_nothing_is_imported_that_the_path_can_do_without(task_root: Path) -> None:
-    """Each of these would lengthen every cold start."""
-    _, modules, _ = imported(task_root)
     assert not set(modules) & UNWANTED
 
 
-def test_plugins_are_found_by_their_metadata(task_root: Path) -> None:
-    """What looks itself up at run time finds its version and its entry points."""
+def test_the_board_is_in_the_package(package: Path) -> None:
+    """All of its files, as they are in the repository."""
+    packed = zipfile.ZipFile(package)
+    for path in STATIC.iterdir():
+        assert packed.read(path.relative_to(ROOT).as_posix()) == path.read_bytes()
+
+
+def test_libraries_find_their_metadata(task_root: Path) -> None:
+    """Versions and entry points are in the package."""
     code = (
         "from importlib.metadata import entry_points, version\n"
         "print(version('fastapi'), len(entry_points(group='opentelemetry_context')))"
     )
-    assert re.fullmatch(r"\d+\.\d+\.\d+ 1\n", alone(task_root, code))
+    assert re.fullmatch(r"\d+\.\d+\.\d+ 1\n", run_alone(task_root, code))
 
 
 def test_credentials_of_the_environment_are_found(task_root: Path) -> None:
-    """As Lambda gives them."""
+    """Lambda sets the credentials of the function's role as environment variables."""
     given = {"AWS_ACCESS_KEY_ID": "from-environment", "AWS_SECRET_ACCESS_KEY": "secret"}
-    assert alone(task_root, CREDENTIALS, **given) == "from-environment\n"
+    assert run_alone(task_root, FIND_CREDENTIALS, **given) == "from-environment\n"
 
 
 def _expiry() -> str:
     return (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _assumed(action: str) -> str:
+def _sts_response(action: str) -> str:
     return (
         f'<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{action}Result>'
         "<Credentials><AccessKeyId>from-chain</AccessKeyId><SecretAccessKey>s</SecretAccessKey>"
@@ -171,17 +163,12 @@ def _assumed(action: str) -> str:
     )
 
 
-def _role(*, container: bool) -> str:
-    expiry: Any = _expiry()
-    if container:
-        return json.dumps(
-            {
-                "AccessKeyId": "from-chain",
-                "SecretAccessKey": "s",
-                "Token": "t",
-                "Expiration": expiry,
-            }
-        )
+def _container_response() -> str:
+    role = {"AccessKeyId": "from-chain", "SecretAccessKey": "s", "Token": "t"}
+    return json.dumps(role | {"Expiration": _expiry()})
+
+
+def _sso_response() -> str:
     milliseconds = int((datetime.now(UTC) + timedelta(hours=1)).timestamp() * 1000)
     role = {"accessKeyId": "from-chain", "secretAccessKey": "s", "sessionToken": "t"}
     return json.dumps({"roleCredentials": role | {"expiration": milliseconds}})
@@ -199,25 +186,24 @@ CONFIGURATIONS = {
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("kind", CONFIGURATIONS)
-async def test_the_rest_of_the_chain_is_in_the_package(
-    task_root: Path, tmp_path: Path, kind: str
+@pytest.mark.parametrize("provider", CONFIGURATIONS)
+async def test_credentials_of_other_providers_are_found(
+    task_root: Path, tmp_path: Path, provider: str
 ) -> None:
-    """A role that is assumed, by a token or by a login, and a container's."""
-    answers = {
-        "assume-role": _assumed("AssumeRole"),
-        "web-identity": _assumed("AssumeRoleWithWebIdentity"),
-        "sso": _role(container=False),
-        "container": _role(container=True),
-    }
+    """The package has what botocore needs for roles, web identities, SSO and containers."""
+    body = {
+        "assume-role": _sts_response("AssumeRole"),
+        "web-identity": _sts_response("AssumeRoleWithWebIdentity"),
+        "sso": _sso_response(),
+        "container": _container_response(),
+    }[provider].encode()
 
     async def service(peer: Peer, reader: Any, writer: Any) -> None:
         await peer.read(reader)
-        body = answers[kind].encode()
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         await writer.drain()
 
-    (tmp_path / "config").write_text(CONFIGURATIONS[kind].format(root=tmp_path))
+    (tmp_path / "config").write_text(CONFIGURATIONS[provider].format(root=tmp_path))
     (tmp_path / "token").write_text("token")
     cache = tmp_path / ".aws/sso/cache"
     cache.mkdir(parents=True)
@@ -231,7 +217,7 @@ async def test_the_rest_of_the_chain_is_in_the_package(
             "AWS_ENDPOINT_URL": peer.url,
             "HOME": str(tmp_path),
         }
-        if kind == "container":
+        if provider == "container":
             environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = f"{peer.url}/role"
-        found = await asyncio.to_thread(alone, task_root, CREDENTIALS, **environment)
+        found = await asyncio.to_thread(run_alone, task_root, FIND_CREDENTIALS, **environment)
     assert found == "from-chain\n"

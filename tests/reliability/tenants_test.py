@@ -1,7 +1,7 @@
-"""Two workspaces in one table, each with its keys: neither learns anything of the other.
+"""Two workspaces in one table learn nothing about each other.
 
-Each step is one tenant's, at its own tasks or at the other's. What it hears of the other's is
-compared, byte for byte and call for call, with what it hears of a task that nobody has.
+Each response about a task of the other workspace, and the calls to DynamoDB behind it, must equal
+those for a task that does not exist.
 """
 
 import itertools
@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from tests.support.builders import MERGE_PATCH, Client
-from tests.support.doors import Door, door
 from tests.support.figures import Figures, rounds
+from tests.support.secured_app import SecuredApp, serve
 
 KEPT = 2
-NOBODYS = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+MISSING = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 TENANTS = st.sampled_from([0, 1])
 KEYS = st.sampled_from(["k1", "k2"])
 TITLES = st.sampled_from(["x", "y"])
-ATTEMPTS = st.sampled_from(["read", "read again", "change", "change once", "delete"])
+REQUEST_KINDS = st.sampled_from(["read", "read again", "change", "change once", "delete"])
 
 
 class Attempt(NamedTuple):
-    """A request at somebody's task, with everything that is known of it."""
+    """A request for a task whose id and ETag are known."""
 
     kind: str
     task_id: str
@@ -53,9 +53,9 @@ class Attempt(NamedTuple):
 
 
 class Tenants(RuleBasedStateMachine):
-    """Two tenants, and what each of them should see."""
+    """Two tenants, and the tasks that each should see."""
 
-    served: ClassVar[Door]
+    served: ClassVar[SecuredApp]
     numbers: ClassVar[Iterator[int]] = itertools.count()
     reached: ClassVar[int]
 
@@ -66,7 +66,7 @@ class Tenants(RuleBasedStateMachine):
         self.tasks: list[dict[str, dict[str, Any]]] = [{}, {}]
         self.once: list[dict[str, dict[str, Any]]] = [{}, {}]
         self.cursors: list[list[str]] = [[], []]
-        # Each has something to reach for, from the first step to the last.
+        # Each has tasks and a cursor that the other can try to use.
         for who in (0, 1):
             for _ in range(KEPT):
                 self.create(who, "x")
@@ -79,7 +79,7 @@ class Tenants(RuleBasedStateMachine):
 
     @rule(who=TENANTS, key=KEYS)
     def create_once(self, who: int, key: str) -> None:
-        """A key that the other has used is a new one; one's own is replayed."""
+        """An idempotency key that the other workspace has used is new here."""
         response = self.clients[who].create_once(key, "once")
         replayed = "Idempotent-Replayed" in response.headers
         assert replayed == (key in self.once[who])
@@ -88,16 +88,16 @@ class Tenants(RuleBasedStateMachine):
         if not replayed:
             self.tasks[who][task["id"]] = task
 
-    @rule(who=TENANTS, kind=ATTEMPTS, data=st.data())
+    @rule(who=TENANTS, kind=REQUEST_KINDS, data=st.data())
     def reach_over(self, who: int, kind: str, data: st.DataObject) -> None:
-        """The other's task, its id and its tag known, is nobody's."""
+        """A request for the other workspace's task behaves as if the task did not exist."""
         theirs = self.tasks[1 - who]
         task = data.draw(st.sampled_from(list(theirs.values())))
-        attempts = [Attempt(kind, each, task["etag"]) for each in (task["id"], NOBODYS)]
-        (foreign, work), (nobodys, no_work) = [self._worked(who, each) for each in attempts]
+        attempts = [Attempt(kind, each, task["etag"]) for each in (task["id"], MISSING)]
+        (foreign, work), (missing, no_work) = [self._worked(who, each) for each in attempts]
         assert foreign.status_code == 404
-        assert foreign.content == nobodys.content
-        assert _headers(foreign) == _headers(nobodys)
+        assert foreign.content == missing.content
+        assert _headers(foreign) == _headers(missing)
         assert work == no_work
         Tenants.reached += 1
 
@@ -107,7 +107,7 @@ class Tenants(RuleBasedStateMachine):
 
     @rule(who=TENANTS, data=st.data())
     def follow_their_cursor(self, who: int, data: st.DataObject) -> None:
-        """It is as good as one that nobody has made."""
+        """The other workspace's cursor gets the response of a forged one."""
         cursor = data.draw(st.sampled_from(self.cursors[1 - who]))
         same = {"X-Request-Id": "same"}
         foreign, forged = (
@@ -132,10 +132,12 @@ class Tenants(RuleBasedStateMachine):
             assert {task["id"]: task for task in client.page(limit=100)["items"]} == tasks
 
     def _worked(self, who: int, attempt: Attempt) -> tuple[httpx.Response, dict[str, float]]:
-        """Send an attempt, and tell what it made the service ask of the table."""
+        """Send a request; return its response and the calls to DynamoDB that it caused."""
         before = self._calls()
-        answer = attempt.send(self.clients[who])
-        return answer, {name: count - before.get(name, 0) for name, count in self._calls().items()}
+        response = attempt.send(self.clients[who])
+        return response, {
+            name: count - before.get(name, 0) for name, count in self._calls().items()
+        }
 
     def _calls(self) -> dict[str, float]:
         page = self.served.client.get("/metrics").text
@@ -143,23 +145,22 @@ class Tenants(RuleBasedStateMachine):
         return {name: float(count) for name, count in found}
 
 
-def _headers(answer: httpx.Response) -> dict[str, str]:
-    """Give what a caller can see, but for the time and what is left of its own rate."""
+def _headers(response: httpx.Response) -> dict[str, str]:
+    """Return the headers without the date and the caller's own rate limit."""
     changing = {"date", "ratelimit-remaining", "ratelimit-reset"}
-    return {name: value for name, value in answer.headers.items() if name not in changing}
+    return {name: value for name, value in response.headers.items() if name not in changing}
 
 
 @pytest.mark.parametrize("table", range(rounds(1, 10)))
 def test_two_tenants_learn_nothing_of_each_other(table: int, moto: str, figures: Figures) -> None:
-    """Whatever they do in whatever order, the other's tasks are as if they were nobody's."""
+    """In random sequences of requests, the other workspace's tasks seem not to exist."""
     Tenants.reached = 0
     effort = settings(
         max_examples=rounds(8, 15),
         stateful_step_count=30,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    with door(moto, rate_limit=10**6) as Tenants.served:
+    with serve(moto, rate_limit=10**6) as Tenants.served:
         run_state_machine_as_test(Tenants, settings=effort)
     assert Tenants.reached
     figures.count("foreign_reaches", tried=Tenants.reached, failed=0)

@@ -1,4 +1,4 @@
-"""The course of one run: quiet, then traffic with faults in it, then without a store."""
+"""The phases of one run: no traffic, traffic with faults, DynamoDB outage."""
 
 import asyncio
 import json
@@ -8,55 +8,58 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
+from api.local import processes
+from api.local.processes import ROOT
+from monitoring import local_stack
+from monitoring.grafana.service import SERVICE
 from tests.stack.prometheus import Labels, Prometheus
 from tests.stack.traffic import Traffic
-from tests.support import processes, questions, stack
+from tests.stack.webhooks import Webhooks, receiving
+from tests.support import promql_queries
 from tests.support.faults import Fault, FaultProxy
-from tests.support.presence import absent
-from tests.support.processes import ROOT
-from tests.support.questions import Question
+from tests.support.promql_queries import Query
+from tests.support.require_tool import skip_or_fail
 
 TRAFFIC_SECONDS = 150
-# The longest that the runbook lets an alert of an outage take, less those of a longer one.
+# Covers the runbook's alerts that fire within 3 minutes, not the 6h window's.
 OUTAGE_SECONDS = 270
 SLOW_SECONDS = 0.3
-STEP_SECONDS = 5
 
-Answers = dict[Question, dict[Labels, float]]
+Results = dict[Query, dict[Labels, float]]
+Compare = Callable[[str, float, float], None]
 
 
 class Sent(NamedTuple):
-    """What went through the task, as its clients and its store have counted it."""
+    """The traffic as its client and the fault proxy counted it, and what the panels show."""
 
     traffic: Traffic
     faults: Counter[Fault | None]
-    # While it still came, and after the last of it was scraped.
-    during: float
+    # The Unix time after the last of it was scraped.
     after: float
-    answers: Answers
+    results: Results
 
 
 class Outage(NamedTuple):
-    """Which alerts were there before, and what became of each, after how many seconds."""
+    """Alert states before and after the outage, and the seconds until alerts fired."""
 
     before: dict[tuple[str, str], str]
     fired: dict[tuple[str, str], float]
-    at_the_end: dict[tuple[str, str], str]
+    after: dict[tuple[str, str], str]
 
 
 class Faults:
-    """A few slow reads, a few failing lists, and throttling that retries overcome."""
+    """Some slow reads, some failing lists, and throttling that retries overcome."""
 
     def __init__(self) -> None:
-        self._chance = random.Random(0)  # noqa: S311 - to be foreseen is what it is for
+        self._random = random.Random(0)  # noqa: S311 - reproducible on purpose
         self._throttles = 20
 
     def __call__(self, operation: str) -> Fault | None:
-        drawn = self._chance.random()
+        drawn = self._random.random()
         if operation == "Query" and drawn < 0.28:
             return Fault.ERROR_BEFORE
         if operation != "GetItem":
@@ -67,91 +70,87 @@ class Faults:
         return Fault.SLOW if drawn > 0.915 else None
 
 
-class Figures:
-    """What was sent beside what Prometheus says."""
-
-    def __init__(self, report: Callable[[str], None]) -> None:
-        self._report = report
-        self._rows: list[dict[str, Any]] = []
-
-    def compare(self, what: str, sent: float, measured: float) -> None:
-        row = {"what": what, "sent": round(sent, 4), "measured": round(measured, 4)}
-        self._rows.append(row)
-        self._report(f"{what:44} sent {row['sent']:>9}  measured {row['measured']:>9}")
-
-    def save(self) -> None:
-        (ROOT / "build/stack.json").write_text(json.dumps(self._rows, indent=2))
-
-
 @pytest.fixture(scope="session")
-def figures(report: Callable[[str], None]) -> Iterator[Figures]:
-    figures = Figures(report)
-    yield figures
-    figures.save()
+def compare(report: Callable[[str], None]) -> Compare:
+    """Print what was sent beside what Prometheus measured."""
+
+    def compare(what: str, sent: float, measured: float) -> None:
+        report(f"{what:44} sent {round(sent, 4):>9}  measured {round(measured, 4):>9}")
+
+    return compare
 
 
 @pytest.fixture(scope="session")
 def prometheus() -> Iterator[Prometheus]:
-    with Prometheus() as asked:
-        yield asked
+    with Prometheus() as client:
+        yield client
 
 
 @pytest.fixture(scope="session")
-def task(tmp_path_factory: pytest.TempPathFactory, prometheus: Prometheus) -> Iterator[FaultProxy]:
-    """The stack as `make stack` starts it, with a proxy between the API and its store."""
+def webhooks() -> Iterator[Webhooks]:
+    with receiving() as webhooks:
+        yield webhooks
+
+
+@pytest.fixture(scope="session")
+def proxy(
+    tmp_path_factory: pytest.TempPathFactory, prometheus: Prometheus, webhooks: Webhooks
+) -> Iterator[FaultProxy]:
+    """The stack of `make stack`, with a fault proxy between the API and its store."""
     data: Path = tmp_path_factory.mktemp("stack")
     store, url = processes.start_store()
-    began = time.time()
+    start = time.time()
     try:
         with (
             FaultProxy(url, slow_seconds=SLOW_SECONDS) as proxy,
-            stack.running(data, log=data / "api.log", DYNAMODB_ENDPOINT=proxy.url),
+            local_stack.running(
+                data, log=data / "api.log", DYNAMODB_ENDPOINT=proxy.url, **webhooks.settings
+            ),
         ):
-            stack.wait_until_ready()
+            local_stack.wait_until_ready()
             yield proxy
-            _keep_for_pictures(prometheus, began)
-    except stack.NotHereError as reason:
-        absent(reason)
+            _save_for_picture(prometheus, start)
+    except local_stack.NotHereError as reason:
+        skip_or_fail(reason)
     finally:
         store.communicate()
 
 
 @pytest.fixture(scope="session")
-def quiet(task: FaultProxy, prometheus: Prometheus) -> Answers:
-    """What panels show before anybody came."""
+def quiet(proxy: FaultProxy, prometheus: Prometheus) -> Results:
+    """What panels show before any traffic."""
     prometheus.wait_for_scrapes(3)
-    return _answers(prometheus)
+    return _results(prometheus)
 
 
 @pytest.fixture(scope="session")
-def sent(quiet: Answers, task: FaultProxy, prometheus: Prometheus) -> Sent:
+def sent(quiet: Results, proxy: FaultProxy, prometheus: Prometheus) -> Sent:
     traffic = Traffic()
-    task.seen.clear()
-    task.plan = Faults()
+    proxy.seen.clear()
+    proxy.plan = Faults()
     asyncio.run(traffic.send(TRAFFIC_SECONDS))
-    during = time.time() - 1
     faults: Counter[Fault | None] = Counter()
-    for (_, fault), number in task.seen.items():
+    for (_, fault), number in proxy.seen.items():
         faults[fault] += number
-    task.plan = lambda _operation: None
+    proxy.plan = lambda _operation: None
     prometheus.wait_for_scrapes(2)
-    return Sent(traffic, faults, during, time.time(), _answers(prometheus))
+    return Sent(traffic, faults, time.time(), _results(prometheus))
 
 
 @pytest.fixture(scope="session")
-def outage(sent: Sent, task: FaultProxy, prometheus: Prometheus) -> Outage:
-    """Refuse every call to the store, until what the runbook lists has fired."""
+def outage(sent: Sent, proxy: FaultProxy, prometheus: Prometheus) -> Outage:
+    """Refuse every DynamoDB call until the alerts that the runbook lists have fired."""
     before = prometheus.alerts()
-    task.plan = lambda _operation: Fault.REFUSED
-    began = time.monotonic()
+    proxy.plan = lambda _operation: Fault.REFUSED
+    start = time.monotonic()
     fired: dict[tuple[str, str], float] = {}
-    awaited = {name for name, minutes in listed_alerts().items() if minutes * 60 < OUTAGE_SECONDS}
+    expected = {name for name, minutes in listed_alerts().items() if minutes * 60 < OUTAGE_SECONDS}
 
     def all_fired() -> bool:
         for name, state in prometheus.alerts().items():
             if state == "firing":
-                fired.setdefault(name, time.monotonic() - began)
-        return awaited <= set(fired)
+                fired.setdefault(name, time.monotonic() - start)
+        return expected <= set(fired)
 
     asyncio.run(Traffic().send(OUTAGE_SECONDS, until=all_fired))
     prometheus.wait_for_scrapes(2)
@@ -159,27 +158,25 @@ def outage(sent: Sent, task: FaultProxy, prometheus: Prometheus) -> Outage:
 
 
 def listed_alerts() -> dict[tuple[str, str], int]:
-    """Read which alerts the runbook lists for an outage, and after how many minutes."""
+    """Return the alerts that the runbook lists for an outage, and their minutes until firing."""
     runbook = (ROOT / "monitoring/runbook.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (\w*) *\| (\d+) min \|$", runbook, re.MULTILINE)
     return {(name, window): int(minutes) for name, window, minutes in rows}
 
 
-def _answers(prometheus: Prometheus) -> Answers:
-    asked = [*questions.of_panels(), *questions.of_annotations(), *questions.of_grafana()]
-    return {question: prometheus.ask(question.expression) for question in asked}
+def _results(prometheus: Prometheus) -> Results:
+    return {query: prometheus.query(query.expression) for query in promql_queries.of_dashboards()}
 
 
-def _keep_for_pictures(prometheus: Prometheus, began: float) -> None:
-    """Write down what each panel would have shown in this run."""
-    ended = time.time()
-    courses = [
+def _save_for_picture(prometheus: Prometheus, start: float) -> None:
+    """Save what each panel of the Service dashboard shows for this run."""
+    end = time.time()
+    panels = [
         {
-            "place": question.place,
-            "legend": question.legend,
-            "series": prometheus.course(question.expression, began + 30, ended, STEP_SECONDS),
+            legend: prometheus.query_range(promql_queries.filled_in(expression), start + 30, end)
+            for legend, expression in panel.queries.items()
         }
-        for question in questions.of_panels()
+        for panel in SERVICE.panels
     ]
     (ROOT / "build").mkdir(exist_ok=True)
-    (ROOT / "build/panels.json").write_text(json.dumps(courses))
+    (ROOT / "build/service.json").write_text(json.dumps(panels))

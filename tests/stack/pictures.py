@@ -1,11 +1,11 @@
-"""`make pictures`: the dashboards as pictures, drawn from what their panels asked in the last run.
+"""`make pictures`: draw the Service dashboard from the last `make stack-test`, with matplotlib.
 
-Not Grafana's own drawing: the same queries on the same Prometheus, by matplotlib.
+The queries are the dashboard's, the drawing is not Grafana's.
 """
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,136 +14,96 @@ import matplotlib as mpl
 from matplotlib import dates
 from matplotlib import pyplot as plt
 
-from monitoring.grafana.dashboards import DASHBOARDS
-from monitoring.grafana.panels import Dashboard, Panel
+from monitoring.grafana.panels import Panel
+from monitoring.grafana.service import SERVICE
 
 ROOT = Path(__file__).parents[2]
-COLUMNS = 3
 COLOURS = ("#1f6feb", "#d97706", "#15803d", "#b91c1c", "#7c3aed", "#0e7490", "#64748b", "#be185d")
-GRID, TEXT, QUIET, OBJECTIVE = "#e5e7eb", "#374151", "#9ca3af", "#b91c1c"
+GRID, TEXT, ZERO, THRESHOLD = "#e5e7eb", "#374151", "#9ca3af", "#b91c1c"
+STATS_PER_ROW, GRAPHS_PER_ROW = 6, 3
 
-Course = dict[str, Any]
-
-mpl.use("svg")
-# The same input makes the same file.
-mpl.rcParams.update(
-    {"svg.hashsalt": "task-tracker", "svg.fonttype": "none", "font.size": 7, "text.color": TEXT}
-)
+# The series of a panel by the legend of their query.
+Data = dict[str, list[dict[str, Any]]]
 
 
-def _seconds(value: float) -> str:
-    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+def _format(panel: Panel, value: float) -> str:
+    match panel.unit:
+        case "s":
+            return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+        case "bytes":
+            return f"{value / 2**20:.0f} MiB"
+        case "percentunit":
+            return f"{value * 100:.3g} %"
+        case "reqps":
+            return f"{value:.4g}/s"
+        case _:
+            return f"{value:.4g}"
 
 
-def _bytes(value: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if abs(value) < 1024:
-            return f"{value:.0f} {unit}"
-        value /= 1024
-    return f"{value:.1f} GiB"
-
-
-def _share(value: float) -> str:
-    return f"{value * 100:.3g} %"
-
-
-def _plain(value: float) -> str:
-    return f"{value:.4g}"
-
-
-UNITS: dict[str, Callable[[float], str]] = {
-    "s": _seconds,
-    "bytes": _bytes,
-    "Bps": lambda value: f"{_bytes(value)}/s",
-    "percentunit": _share,
-}
-NAMES = {"reqps": "/s", "ops": "/s", "cpm": "/min"}
-
-
-def _written(panel: Panel, value: float) -> str:
-    return UNITS.get(panel.unit, _plain)(value) + NAMES.get(panel.unit, "")
-
-
-def _draw_number(axis: Any, panel: Panel, courses: list[Course]) -> None:
-    value = float(courses[0]["series"][0]["values"][-1][1])
+def _draw_stat(axis: Any, panel: Panel, data: Data) -> None:
+    value = float(data[""][0]["values"][-1][1])
     axis.set_axis_off()
-    axis.set_title(panel.title, fontsize=8, loc="left")
-    axis.text(0.5, 0.45, _written(panel, value), ha="center", va="center", fontsize=17)
+    axis.text(0.5, 0.45, _format(panel, value), ha="center", va="center", fontsize=17)
 
 
-def _draw_course(axis: Any, panel: Panel, courses: list[Course]) -> None:
-    lines = [
-        (_legend(course, each), each["values"]) for course in courses for each in course["series"]
-    ]
+def _draw_graph(axis: Any, panel: Panel, data: Data) -> None:
     colours = itertools.cycle(COLOURS)
-    for legend, values in sorted(lines):
-        moments = [datetime.fromtimestamp(moment, UTC) for moment, _ in values]
+    for legend, values in sorted(_lines(data)):
+        times = [datetime.fromtimestamp(time, UTC) for time, _ in values]
         heights = [float(height) for _, height in values]
-        # What was never more than 0 needs no name of its own here.
-        shown = {"label": legend, "color": next(colours)} if any(heights) else {"color": QUIET}
-        axis.plot(moments, heights, lw=1.1, **shown)
-    axis.set_title(panel.title, fontsize=8, loc="left")
-    axis.set_ylim(0, None if axis.get_legend_handles_labels()[1] else 1)
+        # A line that is always 0 gets no legend.
+        style = {"label": legend, "color": next(colours)} if any(heights) else {"color": ZERO}
+        axis.plot(times, heights, lw=1.1, **style)
+    labelled = axis.get_legend_handles_labels()[1]
+    axis.set_ylim(0, None if labelled else 1)
     for threshold in panel.thresholds:
         if threshold <= axis.get_ylim()[1] * 1.5:
-            axis.axhline(threshold, color=OBJECTIVE, lw=0.7, ls="--")
-    axis.yaxis.set_major_formatter(lambda value, _: _written(panel, value))
+            axis.axhline(threshold, color=THRESHOLD, lw=0.7, ls="--")
+    axis.yaxis.set_major_formatter(lambda value, _: _format(panel, value))
     axis.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))
     axis.xaxis.set_major_locator(dates.MinuteLocator())
     axis.grid(color=GRID, lw=0.6)
     axis.spines[["top", "right"]].set_visible(False)
-    if axis.get_legend_handles_labels()[1]:
+    if labelled:
         axis.legend(fontsize=5, ncols=2, loc="upper left", frameon=False)
 
 
-def _legend(course: Course, series: Course) -> str:
-    """Fill a legend in as Grafana does."""
-    legend: str = course["legend"]
-    for name, value in series["metric"].items():
-        legend = legend.replace(f"{{{{{name}}}}}", value)
-    return legend
+def _lines(data: Data) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the legend and the values of each series."""
+    for legend, all_series in data.items():
+        for series in all_series:
+            filled_in = legend
+            for name, value in series["metric"].items():
+                filled_in = filled_in.replace(f"{{{{{name}}}}}", value)
+            yield filled_in, series["values"]
 
 
-def _rows(panels: list[Panel]) -> list[list[Panel]]:
-    """Put numbers in rows of six and courses in rows of three, in their order."""
-    rows: list[list[Panel]] = []
-    for panel in panels:
-        most = 2 * COLUMNS if panel.number else COLUMNS
-        if rows and rows[-1][0].number == panel.number and len(rows[-1]) < most:
-            rows[-1].append(panel)
-        else:
-            rows.append([panel])
-    return rows
-
-
-def draw(dashboard: Dashboard, courses: dict[str, list[list[Course]]], path: Path) -> None:
-    """Draw all panels of one dashboard; each title's courses come in the order of the panels."""
-    rows = _rows(list(dashboard.panels))
-    heights = [0.35 if row[0].number else 1.0 for row in rows]
-    figure = plt.figure(figsize=(12, 2.1 * sum(heights) + 0.5), layout="constrained")
-    figure.suptitle(f"{dashboard.title}: {dashboard.description}", fontsize=9)
-    grid = figure.add_gridspec(len(rows), 2 * COLUMNS, height_ratios=heights)
-    for place, row in enumerate(rows):
-        for number, panel in enumerate(row):
-            width = 1 if panel.number else 2
-            axis = figure.add_subplot(grid[place, number * width : (number + 1) * width])
-            drawn = _draw_number if panel.number else _draw_course
-            drawn(axis, panel, courses[f"{dashboard.uid}: {panel.title}"].pop(0))
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+def _rows(panels: Iterable[tuple[Panel, Data]]) -> Iterator[list[tuple[Panel, Data]]]:
+    for stat, group in itertools.groupby(panels, key=lambda panel: panel[0].stat):
+        remaining = list(group)
+        size = STATS_PER_ROW if stat else GRAPHS_PER_ROW
+        for start in range(0, len(remaining), size):
+            yield remaining[start : start + size]
 
 
 def main() -> None:
-    kept: dict[str, list[Course]] = {}
-    for course in json.loads((ROOT / "build/panels.json").read_text()):
-        kept.setdefault(course["place"], []).append(course)
-    for dashboard in DASHBOARDS:
-        courses: dict[str, list[list[Course]]] = {}
-        for panel in dashboard.panels:
-            place = f"{dashboard.uid}: {panel.title}"
-            mine, kept[place] = kept[place][: len(panel.queries)], kept[place][len(panel.queries) :]
-            courses.setdefault(place, []).append(mine)
-        draw(dashboard, courses, ROOT / "docs" / "images" / f"dashboard-{dashboard.uid}.svg")
+    # A fixed salt and no date: the same data makes the same file.
+    mpl.use("svg")
+    mpl.rcParams.update({"svg.hashsalt": "task-tracker", "svg.fonttype": "none"})
+    mpl.rcParams.update({"font.size": 7, "text.color": TEXT})
+    data: list[Data] = json.loads((ROOT / "build/service.json").read_text())
+    rows = list(_rows(zip(SERVICE.panels, data, strict=True)))
+    heights = [0.35 if row[0][0].stat else 1.0 for row in rows]
+    figure = plt.figure(figsize=(12, 2.1 * sum(heights) + 0.5), layout="constrained")
+    figure.suptitle(f"{SERVICE.title}: {SERVICE.description}", fontsize=9)
+    grid = figure.add_gridspec(len(rows), STATS_PER_ROW, height_ratios=heights)
+    for number, row in enumerate(rows):
+        width = 1 if row[0][0].stat else STATS_PER_ROW // GRAPHS_PER_ROW
+        for column, (panel, series) in enumerate(row):
+            axis = figure.add_subplot(grid[number, column * width : (column + 1) * width])
+            axis.set_title(panel.title, fontsize=8, loc="left")
+            (_draw_stat if panel.stat else _draw_graph)(axis, panel, series)
+    figure.savefig(ROOT / "docs/images/dashboard-service.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a live Prometheus says."""
+"""A client for the stack's Prometheus."""
 
 import math
 import time
@@ -6,17 +6,22 @@ from typing import Any, Self
 
 import httpx
 
-from tests.support import questions, stack
-from tests.support.processes import POLL_SECONDS
+from api.local.processes import POLL_SECONDS
+from monitoring import local_stack
+from tests.support import promql_queries
+
+SCRAPE_SECONDS = 15
+# How much later than expected a scrape may come on a busy machine.
+MAX_DELAY_SECONDS = 60
 
 Labels = frozenset[tuple[str, str]]
 
 
 class Prometheus:
-    """Asks the Prometheus of the stack."""
+    """Queries Prometheus' HTTP API."""
 
     def __init__(self) -> None:
-        self._http = httpx.Client(base_url=f"http://127.0.0.1:{stack.PROMETHEUS}/api/v1")
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{local_stack.PROMETHEUS}/api/v1")
 
     def __enter__(self) -> Self:
         return self
@@ -24,8 +29,8 @@ class Prometheus:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def ask(self, expression: str, at: float | None = None) -> dict[Labels, float]:
-        """Evaluate an expression, now or at a time, and give each series' value."""
+    def query(self, expression: str, at: float | None = None) -> dict[Labels, float]:
+        """Return the value of each series, now or at a Unix time."""
         when = {} if at is None else {"time": str(at)}
         data = self._get("/query", query=expression, **when)
         if data["resultType"] == "scalar":
@@ -36,45 +41,52 @@ class Prometheus:
         }
 
     def value(self, expression: str, at: float | None = None) -> float:
-        """Evaluate an expression that has one value."""
-        (value,) = self.ask(expression, at).values()
+        """Return the value of an expression with a single series."""
+        (value,) = self.query(expression, at).values()
         return value
 
-    def course(self, expression: str, start: float, end: float, step: float) -> list[Any]:
-        """Evaluate an expression over time."""
-        course: list[Any] = self._get(
-            "/query_range", query=expression, start=str(start), end=str(end), step=str(step)
-        )["result"]
-        return course
+    def query_range(self, expression: str, start: float, end: float) -> list[Any]:
+        """Return the values of each series between two Unix times, one per scrape."""
+        data = self._get(
+            "/query_range", query=expression, start=start, end=end, step=SCRAPE_SECONDS
+        )
+        result: list[Any] = data["result"]
+        return result
 
     def alerts(self) -> dict[tuple[str, str], str]:
-        """Tell the state of each alert that is not inactive, by its name and window."""
+        """Return the state of each pending or firing alert, by its name and window."""
         return {
             (alert["labels"]["alertname"], alert["labels"].get("window", "")): alert["state"]
             for alert in self._get("/alerts")["alerts"]
         }
 
     def missing(self, expression: str) -> set[str]:
-        """Find the selectors of an expression that no series fits."""
-        return {each for each in questions.selectors(expression) if not self.ask(each)}
+        """Return the selectors of an expression that match no series."""
+        return {each for each in promql_queries.selectors(expression) if not self.query(each)}
 
-    def wait_for_scrapes(self, number: int) -> None:
-        """Wait until every target was scraped so many times from now."""
-        before = self._scrapes()
-        while self._scrapes() < before + number:
+    def wait_for_scrapes(self, count: int) -> None:
+        """Wait until every target was scraped so many more times.
+
+        Raises:
+            TimeoutError: the scrapes did not happen in time.
+        """
+        expected = self._scrapes() + count
+        deadline = time.monotonic() + count * SCRAPE_SECONDS + MAX_DELAY_SECONDS
+        while self._scrapes() < expected:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Fewer than {count} scrapes of each target")
             time.sleep(POLL_SECONDS)
 
     def _scrapes(self) -> float:
-        counted = 'min(count_over_time(up[1h]) and on (job) up{job=~"api|node|prometheus"})'
-        return next(iter(self.ask(counted).values()), 0)
+        scrapes = 'min(count_over_time(up[1h]) and on (job) up{job=~"api|node|prometheus"})'
+        return next(iter(self.query(scrapes).values()), 0)
 
-    def _get(self, path: str, **parameters: str) -> Any:
-        response = self._http.get(path, params=parameters)
-        answer = response.json()
-        assert answer["status"] == "success", answer
-        return answer["data"]
+    def _get(self, path: str, **parameters: str | float) -> Any:
+        body = self._http.get(path, params=parameters).json()
+        assert body["status"] == "success", body
+        return body["data"]
 
 
-def is_shown(answer: dict[Labels, float]) -> bool:
-    """Tell whether a panel would show this: something, and numbers only."""
-    return bool(answer) and not any(math.isnan(value) for value in answer.values())
+def has_data(result: dict[Labels, float]) -> bool:
+    """Return whether a panel would show this result: at least one series, and no NaN."""
+    return bool(result) and not any(math.isnan(value) for value in result.values())

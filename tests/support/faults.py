@@ -1,4 +1,4 @@
-"""What can go wrong between the app and DynamoDB, on purpose: a proxy that spoils calls by plan."""
+"""A proxy in front of DynamoDB that spoils calls: lost, cut, late, failed or throttled ones."""
 
 import asyncio
 import json
@@ -17,23 +17,23 @@ from urllib.parse import urlsplit
 from anyio.from_thread import start_blocking_portal
 
 SLOW_SECONDS = 0.05
-MESSAGE_BYTES = 2**25  # more than the largest request that DynamoDB takes
+MAX_SETTLE_SECONDS = 60
+MAX_MESSAGE_BYTES = 2**25  # more than the largest request that DynamoDB accepts
 
 
 class Fault(StrEnum):
-    """What becomes of a call: whether the store does it, and what the client gets."""
+    """Whether the store executes the call, and what the client receives."""
 
-    LOST = "lost"  # done; the connection is closed without an answer
-    CUT = "cut"  # done; half of the answer's body, then the connection is closed
-    SILENT = "silent"  # done; no answer, and the connection stays open until the client leaves
-    LATE = "late"  # no answer; done once the client has left, so a retry may overtake it
-    ERROR_AFTER = "error_after"  # done; answered with an internal error
-    ERROR_BEFORE = "error_before"  # not done; an internal error
-    THROTTLED = "throttled"  # not done; too many calls
-    CONFLICT = "conflict"  # not done; another transaction is at the item, the first of several
-    REFUSED = "refused"  # not done; the connection is closed
-    SLOW = "slow"  # done a little later, and answered
-    UNPROCESSED = "unprocessed"  # not done, and answered so; for BatchWriteItem alone
+    LOST = "lost"  # executed; the connection is closed without a response
+    CUT = "cut"  # executed; half of the response's body, then the connection is closed
+    SILENT = "silent"  # executed; no response, and the connection stays open
+    LATE = "late"  # no response; executed once the client has left, so a retry may overtake it
+    ERROR_AFTER = "error_after"  # executed; an internal error
+    ERROR_BEFORE = "error_before"  # not executed; an internal error
+    THROTTLED = "throttled"  # not executed; throughput exceeded
+    CONFLICT = "conflict"  # not executed; a conflict with another transaction on the first item
+    REFUSED = "refused"  # not executed; the connection is closed
+    SLOW = "slow"  # executed a little later; the response
 
 
 # The fault for a call of the named operation, or None to let it pass.
@@ -48,7 +48,7 @@ ERRORS = {
 
 
 class Successive:
-    """The first calls of one operation meet these faults in turn; everything else passes."""
+    """A plan: the first calls of one operation meet these faults in turn."""
 
     def __init__(self, operation: str, faults: Sequence[Fault]) -> None:
         self._operation = operation
@@ -74,26 +74,25 @@ def times(operation: str, faults: Sequence[Fault]) -> Successive:
 def randomly(
     seed: int, rate: float, faults: Collection[Fault], operations: Collection[str]
 ) -> Plan:
-    """Spoil this share of some operations' calls; the same calls in order meet the same faults."""
-    chance = random.Random(seed)  # noqa: S311 - to be foreseen is what it is for
+    """Spoil this share of the operations' calls; the same seed gives the same sequence."""
+    chance = random.Random(seed)  # noqa: S311 - must be repeatable
+    # The order of a set differs between processes.
+    ordered = sorted(faults)
 
     def plan(operation: str) -> Fault | None:
-        if operation not in operations or chance.random() >= rate:
-            return None
-        unfit = set() if operation == "BatchWriteItem" else {Fault.UNPROCESSED}
-        # Sorted, for the order of a set differs between processes.
-        return chance.choice(sorted(set(faults) - unfit))
+        spoiled = operation in operations and chance.random() < rate
+        return chance.choice(ordered) if spoiled else None
 
     return plan
 
 
 class FaultProxy:
-    """A store's stand-in address, where calls pass or meet the faults that a plan has for them.
+    """A proxy at `url` that forwards calls to the store, or applies the faults of its plan.
 
-    Client connections are kept alive, as DynamoDB's are, even where the emulator closes its own.
-    A request with the fault LATE is delivered when its client has left: a retry, which has a
-    connection of its own, can be done by the store before the first attempt is. Leaving the
-    context ends all connections, makes the late deliveries, and raises what a plan has raised.
+    Client connections are kept alive, as DynamoDB's are, even if the emulator closes its own.
+    A call with the fault LATE is forwarded when its client has left. A retry uses another
+    connection, so the store can execute it before the first attempt. Leaving the context ends
+    all connections, forwards the late calls, and raises what a plan has raised.
     """
 
     def __init__(
@@ -119,11 +118,13 @@ class FaultProxy:
         self._open.close()
 
     def settle(self) -> None:
-        """Wait until all is done that clients asked for before they left, or wait for still."""
-        # What they sent may not be read yet; the event loop needs some six passes for that.
+        """Wait until every call is executed whose client has left or still waits."""
+        # A request may be sent but not read yet; the event loop needs about six passes for that.
         for _ in range(20):
             self._portal.call(asyncio.sleep, 0)
+        deadline = time.monotonic() + MAX_SETTLE_SECONDS
         while self._busy:
+            assert time.monotonic() < deadline, "a call does not end"
             time.sleep(0.005)
 
     @asynccontextmanager
@@ -137,7 +138,7 @@ class FaultProxy:
                 else:
                     writer.transport.abort()
 
-            server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=MESSAGE_BYTES)
+            server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=MAX_MESSAGE_BYTES)
             self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             try:
                 yield
@@ -159,32 +160,32 @@ class FaultProxy:
             self._busy.discard(writer)
 
     async def _handle(self, reader: StreamReader, writer: StreamWriter) -> bool:
-        """Deal with one request, and tell whether there can be another on this connection."""
+        """Handle one request; return whether the connection stays open."""
         head, body = await _read(reader)
         self._busy.add(writer)
         operation = _field(head, "x-amz-target").rpartition(".")[2]
         fault = self.plan(operation)
         self.seen[operation, fault] += 1
-        answer = _unasked(fault, operation, body)
-        if answer is None:
-            answer = await self._asked(head + body, fault, reader)
-        writer.write(answer)
+        response = _without_store(fault, operation, body)
+        if response is None:
+            response = await self._with_store(head + body, fault, reader)
+        writer.write(response)
         await writer.drain()
         self._busy.discard(writer)
         return fault not in CLOSING
 
-    async def _asked(self, request: bytes, fault: Fault | None, client: StreamReader) -> bytes:
+    async def _with_store(self, request: bytes, fault: Fault | None, client: StreamReader) -> bytes:
         if fault is Fault.SLOW:
             await asyncio.sleep(self._slow_seconds)
         if fault is Fault.LATE:
-            await _left(client)
-        head, body = await self._ask(request)
+            await _client_left(client)
+        head, body = await self._forward(request)
         if fault is Fault.SILENT:
-            await _left(client)
+            await _client_left(client)
         return _spoiled(head, body, fault)
 
-    async def _ask(self, request: bytes) -> tuple[bytes, bytes]:
-        reader, writer = await asyncio.open_connection(*self._store, limit=MESSAGE_BYTES)
+    async def _forward(self, request: bytes) -> tuple[bytes, bytes]:
+        reader, writer = await asyncio.open_connection(*self._store, limit=MAX_MESSAGE_BYTES)
         try:
             writer.write(request)
             return await _read(reader)
@@ -195,7 +196,7 @@ class FaultProxy:
 async def _read(reader: StreamReader) -> tuple[bytes, bytes]:
     head = await reader.readuntil(b"\r\n\r\n")
     if _field(head, "transfer-encoding") == "chunked":
-        # DynamoDB Local's long answers. Its JSON has no line ends, so that these are the last ones.
+        # DynamoDB Local's long responses. Its JSON contains no line ends.
         return head, await reader.readuntil(b"\r\n0\r\n\r\n")
     return head, await reader.readexactly(int(_field(head, "content-length")))
 
@@ -205,7 +206,7 @@ def _field(head: bytes, name: str) -> str:
     return found[1] if found else ""
 
 
-async def _left(client: StreamReader) -> None:
+async def _client_left(client: StreamReader) -> None:
     with suppress(ConnectionError):
         await client.read()
 
@@ -216,16 +217,14 @@ def _spoiled(head: bytes, body: bytes, fault: Fault | None) -> bytes:
     if fault is Fault.ERROR_AFTER:
         return _error(*ERRORS[Fault.ERROR_BEFORE])
     shown = body[: len(body) // 2] if fault is Fault.CUT else body
-    # Whether a connection lasts is a matter between its two ends.
+    # The header Connection concerns the proxy's connection to the store only.
     return re.sub(rb"(?im)^connection:.*\r\n", b"", head) + shown
 
 
-def _unasked(fault: Fault | None, operation: str, body: bytes) -> bytes | None:
-    """Answer in the store's place, where the fault is that it is not asked."""
+def _without_store(fault: Fault | None, operation: str, body: bytes) -> bytes | None:
+    """Build the response of a call that the fault keeps from the store; None for other calls."""
     if fault is Fault.REFUSED:
         return b""
-    if fault is Fault.UNPROCESSED:
-        return _reply(200, {"UnprocessedItems": json.loads(body)["RequestItems"]})
     if fault is Fault.CONFLICT and operation == "TransactWriteItems":
         return _cancelled(len(json.loads(body)["TransactItems"]))
     return _error(*ERRORS[fault]) if fault in ERRORS else None
@@ -239,10 +238,7 @@ def _cancelled(items: int) -> bytes:
 
 def _error(status: int, name: str, **more: Any) -> bytes:
     kind = f"com.amazonaws.dynamodb.v20120810#{name}"
-    return _reply(status, {"__type": kind, "message": "Made up by the proxy", **more})
-
-
-def _reply(status: int, content: dict[str, Any]) -> bytes:
+    content = {"__type": kind, "message": "Made up by the proxy", **more}
     body = json.dumps(content).encode()
     head = (
         f"HTTP/1.1 {status} Made up\r\nContent-Type: application/x-amz-json-1.0\r\n"

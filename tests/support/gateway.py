@@ -1,7 +1,6 @@
-"""What stands in front of a Lambda function: requests made events, and answers responses.
+"""API Gateway, function URLs and load balancers: HTTP requests become events for a function.
 
-The shapes are those that AWS documents for each kind of caller. Events and answers pass through
-JSON, as they do there.
+The events have the forms that AWS documents.
 """
 
 import asyncio
@@ -17,64 +16,65 @@ import httpx
 from api.settings import Settings
 from handlers.function import Function
 
-PEER = "203.0.113.7"
+CLIENT_ADDRESS = "203.0.113.7"
 STAGE = "live"
-# What is handed on as text; a body of another type comes in base64.
-TEXT = ("text/", "application/json", "application/javascript", "application/xml")
+# Bodies of these types are passed on as text, all others in base64.
+TEXT_TYPES = ("text/", "application/json", "application/javascript", "application/xml")
 
 Event = dict[str, Any]
 Pairs = list[tuple[str, str]]
 
 
 class Context(NamedTuple):
-    """The members of Lambda's context that the function looks at."""
+    """The member of Lambda's context that the function reads."""
 
     aws_request_id: str = "8f1c6f0e-93b5-4d0c-8f5e-2a1d7e5b0c11"
 
 
 class Gateway(httpx.BaseTransport):
-    """Carries requests to a function as one of its kinds of callers would."""
+    """An HTTP transport that invokes a function with one kind of event."""
 
     def __init__(self, function: Callable[[Any, Any], Any], kind: str) -> None:
         self._function = function
-        self._make = KINDS[kind]
+        self._event_of = KINDS[kind]
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        event = json.loads(json.dumps(self._make(request)))
-        answer = json.loads(json.dumps(self._function(event, Context())))
-        content = answer["body"].encode()
-        if answer["isBase64Encoded"]:
+        event = json.loads(json.dumps(self._event_of(request)))
+        response = json.loads(json.dumps(self._function(event, Context())))
+        content = response["body"].encode()
+        if response["isBase64Encoded"]:
             content = base64.b64decode(content, validate=True)
-        return httpx.Response(answer["statusCode"], headers=_sent(answer), content=content)
+        headers = _response_headers(response)
+        return httpx.Response(response["statusCode"], headers=headers, content=content)
 
 
 @contextmanager
-def functioning(settings: Settings) -> Iterator[Function]:
-    """Make the app as a function, as a container does when it starts."""
+def running_function(settings: Settings) -> Iterator[Function]:
+    """Create the function as a container does when it starts, and close it at the end."""
     function = Function(settings)
     try:
         yield function
     finally:
-        function.repository.wire.close()
-        # A connection that was closed leaves in the loop's next turn.
+        function.repository.transport.close()
+        # The loop closes the connections in its next iteration.
         function.loop.run_until_complete(asyncio.sleep(0))
         function.loop.close()
 
 
 def http_api(request: httpx.Request) -> Event:
-    """An HTTP API decodes the path; on a stage that is not the default one, it begins with it."""
+    """An HTTP API decodes the path, and puts a stage that is not the default one before it."""
     event = _payload_two(request, f"/{STAGE}{unquote(request.url.path)}")
     event["requestContext"]["stage"] = STAGE
     return event
 
 
 def function_url(request: httpx.Request) -> Event:
-    """A function URL hands the path on as it came."""
+    """A function URL passes the path on as it is."""
     return _payload_two(request, _raw_path(request))
 
 
 def rest_api(request: httpx.Request) -> Event:
-    """A REST API has every value of a header and of a parameter, beside the last of each."""
+    """A REST API passes on every value of headers and parameters, and separately the last one."""
     headers, query = _headers(request), _decoded(request)
     path = _raw_path(request)
     return {
@@ -82,9 +82,9 @@ def rest_api(request: httpx.Request) -> Event:
         "path": path,
         "httpMethod": request.method,
         "headers": dict(headers),
-        "multiValueHeaders": _gathered(headers),
+        "multiValueHeaders": _multi_value(headers),
         "queryStringParameters": dict(query) or None,
-        "multiValueQueryStringParameters": _gathered(query) or None,
+        "multiValueQueryStringParameters": _multi_value(query) or None,
         "pathParameters": {"proxy": path[1:]},
         "stageVariables": None,
         "requestContext": {
@@ -93,27 +93,27 @@ def rest_api(request: httpx.Request) -> Event:
             "path": f"/{STAGE}{path}",
             "stage": STAGE,
             "domainName": "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com",
-            "identity": {"sourceIp": PEER},
+            "identity": {"sourceIp": CLIENT_ADDRESS},
         },
         **_body(request, ("",)),
     }
 
 
-def balancer(request: httpx.Request) -> Event:
-    """A balancer hands path and query on as they came, and the last value of what is repeated."""
+def load_balancer(request: httpx.Request) -> Event:
+    """A load balancer does not decode path and query; it passes on the last value of each name."""
     return {
-        **_balanced(request),
+        **_from_load_balancer(request),
         "headers": dict(_forwarded(request)),
         "queryStringParameters": dict(_undecoded(request)),
     }
 
 
-def balancer_of_many(request: httpx.Request) -> Event:
-    """With multi-value headers it hands on each value."""
+def load_balancer_multi_value(request: httpx.Request) -> Event:
+    """With multi-value headers enabled, a load balancer passes on every value."""
     return {
-        **_balanced(request),
-        "multiValueHeaders": _gathered(_forwarded(request)),
-        "multiValueQueryStringParameters": _gathered(_undecoded(request)),
+        **_from_load_balancer(request),
+        "multiValueHeaders": _multi_value(_forwarded(request)),
+        "multiValueQueryStringParameters": _multi_value(_undecoded(request)),
     }
 
 
@@ -121,8 +121,8 @@ KINDS: dict[str, Callable[[httpx.Request], Event]] = {
     "http_api": http_api,
     "rest_api": rest_api,
     "function_url": function_url,
-    "balancer": balancer,
-    "balancer_of_many": balancer_of_many,
+    "load_balancer": load_balancer,
+    "load_balancer_multi_value": load_balancer_multi_value,
 }
 
 
@@ -140,27 +140,27 @@ def _payload_two(request: httpx.Request, path: str) -> Event:
         "headers": headers,
         **({"cookies": "; ".join(cookies).split("; ")} if cookies else {}),
         "requestContext": {
-            "http": {"method": request.method, "path": path, "sourceIp": PEER},
+            "http": {"method": request.method, "path": path, "sourceIp": CLIENT_ADDRESS},
             "stage": "$default",
         },
-        **_body(request, TEXT),
+        **_body(request, TEXT_TYPES),
     }
 
 
-def _balanced(request: httpx.Request) -> Event:
+def _from_load_balancer(request: httpx.Request) -> Event:
     group = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/tracker/1a2b3c4d"
     return {
         "requestContext": {"elb": {"targetGroupArn": group}},
         "httpMethod": request.method,
         "path": _raw_path(request),
-        **_body(request, TEXT),
-        # A balancer has no null: a body that is not there is empty.
-        "body": _body(request, TEXT)["body"] or "",
+        **_body(request, TEXT_TYPES),
+        # A load balancer sends an empty text instead of null.
+        "body": _body(request, TEXT_TYPES)["body"] or "",
     }
 
 
 def _forwarded(request: httpx.Request) -> Pairs:
-    return [*_headers(request), ("x-forwarded-for", PEER), ("x-forwarded-proto", "https")]
+    return [*_headers(request), ("x-forwarded-for", CLIENT_ADDRESS), ("x-forwarded-proto", "https")]
 
 
 def _raw_path(request: httpx.Request) -> str:
@@ -180,16 +180,16 @@ def _undecoded(request: httpx.Request) -> Pairs:
     return [(name, value) for name, _, value in parts]
 
 
-def _gathered(pairs: Pairs) -> dict[str, list[str]]:
-    gathered: dict[str, list[str]] = {}
+def _multi_value(pairs: Pairs) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
     for name, value in pairs:
-        gathered.setdefault(name, []).append(value)
-    return gathered
+        values.setdefault(name, []).append(value)
+    return values
 
 
-def _body(request: httpx.Request, text: tuple[str, ...]) -> Event:
+def _body(request: httpx.Request, text_types: tuple[str, ...]) -> Event:
     content = request.read()
-    if request.headers.get("content-type", "").startswith(text):
+    if request.headers.get("content-type", "").startswith(text_types):
         try:
             return {"body": content.decode() or None, "isBase64Encoded": False}
         except UnicodeDecodeError:
@@ -197,10 +197,8 @@ def _body(request: httpx.Request, text: tuple[str, ...]) -> Event:
     return {"body": base64.b64encode(content).decode() or None, "isBase64Encoded": bool(content)}
 
 
-def _sent(answer: Event) -> Pairs:
-    """Give an answer's headers as a client sees them, cookies from where payload 2.0 has them."""
-    single = answer.get("headers", {})
-    several = answer.get("multiValueHeaders", {})
-    pairs = [(name, value) for name, value in single.items() if name not in several]
-    pairs += [(name, value) for name, values in several.items() for value in values]
-    return pairs + [("set-cookie", cookie) for cookie in answer.get("cookies", [])]
+def _response_headers(response: Event) -> Pairs:
+    single = response.get("headers", {})
+    multiple = response.get("multiValueHeaders", {})
+    pairs = [(name, value) for name, value in single.items() if name not in multiple]
+    return pairs + [(name, value) for name, values in multiple.items() for value in values]

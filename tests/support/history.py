@@ -1,9 +1,8 @@
-"""Whether what concurrent clients were told of tasks can be explained: a linearizability checker.
+"""A linearizability checker for the histories of tasks.
 
-A history is linearizable if every operation can be given one moment between its call and its
-answer so that, made in that order one by one, each would have had just this answer (Wing and
-Gong's search, with Lowe's memory of what has been tried). Tasks do not touch each other, so each
-is a history of its own.
+A history is linearizable if each operation can be executed at one moment between its call and its
+response, so that one execution in this order gives every response (Wing and Gong's search, with
+Lowe's cache of tried states). Tasks are independent, so each is checked by itself.
 """
 
 import math
@@ -14,7 +13,7 @@ from typing import NamedTuple
 
 
 class Action(StrEnum):
-    """What a client asks for."""
+    """What a request does."""
 
     CREATE = auto()
     READ = auto()
@@ -23,7 +22,7 @@ class Action(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What it was told: STALE is a 412, MISSING a 404; UNKNOWN may happen later, or never."""
+    """The response: STALE is a 412, MISSING a 404; UNKNOWN may be executed later, or never."""
 
     OK = auto()
     STALE = auto()
@@ -32,28 +31,28 @@ class Outcome(StrEnum):
 
 
 class Seen(NamedTuple):
-    """What an answer showed of a task; no two writes of a history have one title."""
+    """The state that a response showed; each write of a history has a title of its own."""
 
     title: str
     version: int
 
 
 class Operation(NamedTuple):
-    """A request and its answer, between two moments of one clock."""
+    """A request and its response, with the times of both on one clock."""
 
     task: str
     action: Action
     invoked: float
     returned: float
     outcome: Outcome
-    # What it writes, the state that its If-Match names (None: any), and what its answer showed.
+    # The title that it writes, the state that its If-Match names (None: any), and the response's.
     wrote: str | None = None
     expected: Seen | None = None
     seen: Seen | None = None
 
 
 class State(NamedTuple):
-    """A task between two operations: what it was last, if it was ever there, and if it still is."""
+    """A task between two operations: its last state, and whether it is deleted."""
 
     last: Seen | None = None
     deleted: bool = False
@@ -64,35 +63,34 @@ class State(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """One thing that has its moment; an answer that shows a later state has two."""
+    """One moment of an operation; one whose response shows a later state has two."""
 
     operation: Operation
-    reads_later: bool = False
-    after: int | None = None
+    # The number of the first step, if this is the second, which reads the later state.
+    first: int | None = None
 
 
 def violations(operations: Iterable[Operation]) -> list[str]:
-    """Name the tasks whose history nothing explains."""
+    """Return the tasks whose history is not linearizable."""
     histories = defaultdict(list)
     for operation in operations:
         histories[operation.task].append(operation)
-    return [task for task, history in histories.items() if not _linearizable(list(_steps(history)))]
+    return [task for task, history in histories.items() if not _linearizable(_steps(history))]
 
 
-def _steps(history: list[Operation]) -> Iterator[_Step]:
-    number = 0
+def _steps(history: list[Operation]) -> list[_Step]:
+    steps: list[_Step] = []
     for operation in history:
         if operation.action is Action.READ and operation.outcome is Outcome.UNKNOWN:
             continue
-        yield _Step(operation)
-        number += 1
+        steps.append(_Step(operation))
         if _shows_later_state(operation):
-            yield _Step(operation, reads_later=True, after=number - 1)
-            number += 1
+            steps.append(_Step(operation, first=len(steps) - 1))
+    return steps
 
 
 def _shows_later_state(operation: Operation) -> bool:
-    """Tell whether a change was found behind others, and answered with what the task is by then."""
+    """Return whether a retried change found later changes, and returned the newest state."""
     return (
         operation.action is Action.CHANGE
         and operation.outcome is Outcome.OK
@@ -102,7 +100,7 @@ def _shows_later_state(operation: Operation) -> bool:
 
 
 def _linearizable(steps: list[_Step]) -> bool:
-    # An unknown one may be left out for ever: then it never took effect.
+    # An unknown operation may never be executed.
     required = sum(
         1 << i for i, step in enumerate(steps) if step.operation.outcome is not Outcome.UNKNOWN
     )
@@ -111,12 +109,12 @@ def _linearizable(steps: list[_Step]) -> bool:
     def explained(done: int, state: State) -> bool:
         if done & required == required:
             return True
-        # The same operations in another order, to the same end: it has failed before.
+        # The same operations in another order led to this state and failed.
         if (done, state) in tried:
             return False
         tried.add((done, state))
         choices = list(_next(steps, done, state))
-        # What leaves the state as it is hinders nothing that follows: no other choice does better.
+        # An operation that leaves the state as it is can always come next.
         idle = [choice for choice in choices if choice[1] == state]
         return any(explained(done | 1 << i, after) for i, after in idle[:1] or choices)
 
@@ -124,26 +122,25 @@ def _linearizable(steps: list[_Step]) -> bool:
 
 
 def _next(steps: list[_Step], done: int, state: State) -> Iterator[tuple[int, State]]:
-    """Find what can come next: nothing that began after something undone had its answer."""
+    """Yield the steps that can come next: none invoked after another undone one has returned."""
     undone = [(i, step) for i, step in enumerate(steps) if not done >> i & 1]
-    horizon = min(_returned(step.operation) for _, step in undone)
+    first_return = min(_returned(step.operation) for _, step in undone)
     for i, step in undone:
-        in_order = step.after is None or done >> step.after & 1
-        if in_order and step.operation.invoked <= horizon:
-            after = _after(step, state)
-            if after is not None:
-                yield i, after
+        in_order = step.first is None or done >> step.first & 1
+        possible = in_order and step.operation.invoked <= first_return
+        if possible and (after := _after(step, state)) is not None:
+            yield i, after
 
 
 def _returned(operation: Operation) -> float:
-    # When a client gave up says nothing of when its request takes effect.
+    # An unknown operation may be executed after its client has given up.
     return math.inf if operation.outcome is Outcome.UNKNOWN else operation.returned
 
 
 def _after(step: _Step, state: State) -> State | None:
-    """Make a step in a state: the state after it, or None if its answer would have been another."""
+    """Return the state after a step, or None if the step would have another response."""
     operation = step.operation
-    if step.reads_later:
+    if step.first is not None:
         return state if operation.seen == state.last else None
     match operation.outcome:
         case Outcome.MISSING:
@@ -161,19 +158,14 @@ def _effect(operation: Operation, state: State) -> State | None:
             return _written(operation, 1) if state == State() else None
         case Action.READ:
             return state if state.live and operation.seen in {None, state.last} else None
+        case _ if state.last is None or operation.expected not in {None, state.last}:
+            return None
         case Action.CHANGE:
-            return _changed(operation, state)
+            return _written(operation, state.last.version + 1) if state.live else None
         case Action.DELETE:
-            # Whoever deletes the same state again hears the same.
-            allowed = state.live or (state.deleted and operation.expected is not None)
-            matches = operation.expected in {None, state.last}
-            return State(state.last, deleted=True) if allowed and matches else None
-
-
-def _changed(operation: Operation, state: State) -> State | None:
-    if not state.live or state.last is None or operation.expected not in {None, state.last}:
-        return None
-    return _written(operation, state.last.version + 1)
+            # A deletion of the same state can be repeated.
+            allowed = state.live or operation.expected is not None
+            return State(state.last, deleted=True) if allowed else None
 
 
 def _written(operation: Operation, version: int) -> State | None:

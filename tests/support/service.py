@@ -1,41 +1,61 @@
-"""The service without HTTP, over the event loop's wire."""
+"""The task service without HTTP, for tests that reach into its calls to DynamoDB."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from api.etags import Match
-from api.loop_wire import LoopWire
-from api.main import create_app
-from api.repository import TaskRepository
-from api.service import TaskService
+from api.clock import Clock, system_clock
+from api.dynamodb.transport import Transport
+from api.http.etags import Match
+from api.main import create_app, transport_for
+from api.settings import Settings
+from api.tasks.bulk import BulkService
+from api.tasks.repository import TaskRepository
+from api.tasks.service import TaskService
 from tests.support.builders import settings
 
-W = "default"
+WORKSPACE = "default"
 ANY = Match(frozenset(), any_revision=True)
+WRITES = (b".PutItem", b".UpdateItem", b".TransactWriteItems")
+
+MakeTransport = Callable[[Settings], Transport]
 
 
 class Service:
-    """The parts of an app, for tests that reach into its calls."""
+    """The parts of an app below HTTP, with a table of its own."""
 
-    def __init__(self, endpoint: str) -> None:
-        config = settings(endpoint)
-        self.wire = LoopWire(config)
-        app = create_app(config, wire=self.wire)
+    def __init__(
+        self,
+        endpoint: str,
+        make_transport: MakeTransport = transport_for,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.settings = settings(endpoint)
+        self.transport = make_transport(self.settings)
+        app = create_app(self.settings, transport=self.transport, clock=clock)
         self.repository: TaskRepository = app.state.repository
         self.tasks: TaskService = app.state.tasks
+        self.bulks: BulkService = app.state.bulks
         self.metrics = app.state.metrics
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, endpoint: str) -> AsyncIterator[Self]:
-        """Make a service with a table of its own."""
-        service = cls(endpoint)
+    async def at(
+        cls,
+        endpoint: str,
+        make_transport: MakeTransport = transport_for,
+        clock: Clock = system_clock,
+    ) -> AsyncIterator[Self]:
+        service = cls(endpoint, make_transport, clock)
         await service.repository.create_table()
         yield service
-        service.wire.close()
+        service.transport.close()
 
     @property
     def http(self) -> Any:
-        """The client that carries its calls: what its `exchange` does, a test may replace."""
-        return self.wire._http
+        """The transport's HTTP client, whose `send` a test may replace."""
+        return self.transport._http  # type: ignore[attr-defined]
+
+
+def is_write(request: bytes) -> bool:
+    return any(write in request for write in WRITES)

@@ -1,4 +1,4 @@
-"""What the tests of a run have found out, printed at its end, whichever worker they ran in."""
+"""A pytest plugin: prints at the end of a run what its tests measured, on all xdist workers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +13,13 @@ LINES: list[str] = []
 
 @pytest.fixture(scope="session")
 def figures() -> Figures:
-    """Count what was tried and what failed; written to build/reliability.json at the end."""
+    """Counts of tried and broken promises, saved at the end of the run."""
     return FIGURES
 
 
 @pytest.fixture(scope="session")
 def report() -> Callable[[str], None]:
-    """Print a line at the end of the run."""
+    """A function that prints a line at the end of the run."""
     return LINES.append
 
 
@@ -32,7 +32,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Add what a worker has found out; one that crashed has left nothing."""
+    """Add a worker's results; a crashed worker has none."""
     output = getattr(node, "workeroutput", {})
     for promise, (tried, failed) in output.get("figures", {}).items():
         FIGURES.count(promise, tried=tried, failed=failed)
@@ -40,12 +40,8 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    _section(terminalreporter, "figures", LINES)
-    _section(terminalreporter, "reliability", FIGURES.lines())
-
-
-def _section(terminal: pytest.TerminalReporter, title: str, lines: list[str]) -> None:
-    if lines:
-        terminal.section(title)
-    for line in lines:
-        terminal.write_line(line)
+    for title, lines in (("figures", LINES), ("reliability", FIGURES.lines())):
+        if lines:
+            terminalreporter.section(title)
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -1,58 +1,105 @@
-# What bootstrap may not be told.
+# Invalid inputs are refused at plan time.
 
 mock_provider "aws" {}
 
 variables {
-  region                = "eu-central-1"
-  github_subject_prefix = "repo:owner/task-tracker"
+  region               = "eu-central-1"
+  github_owner         = "octocat"
+  github_owner_id      = "583231"
+  github_repository    = "task-tracker"
+  github_repository_id = "1296269"
 }
 
-run "refuses_a_pattern_that_lets_others_in" {
+run "refuses_malformed_values" {
   command = plan
 
   variables {
-    github_subject_prefix = "repo:owner/*"
+    name                  = "Task Tracker"
+    region                = "europe"
+    environments          = ["Production", "preview"]
+    github_owner          = "octocat/task-tracker"
+    github_repository     = "octocat/task-tracker"
+    github_subject_format = "dashes"
+    hosted_zone_id        = "example.com"
+    state_retention_days  = 0
   }
 
-  expect_failures = [var.github_subject_prefix]
+  expect_failures = [
+    var.name,
+    var.region,
+    var.environments,
+    var.github_owner,
+    var.github_repository,
+    var.github_subject_format,
+    var.hosted_zone_id,
+    var.state_retention_days,
+  ]
 }
 
-run "refuses_a_repository_without_its_owner" {
+run "refuses_a_name_that_ends_in_a_dash" {
   command = plan
 
   variables {
-    github_subject_prefix = "task-tracker"
-  }
-
-  expect_failures = [var.github_subject_prefix]
-}
-
-run "refuses_a_name_that_aws_would_not_take" {
-  command = plan
-
-  variables {
-    name = "Task Tracker"
+    name = "task-"
   }
 
   expect_failures = [var.name]
 }
 
-run "refuses_a_region_that_is_none" {
+run "refuses_a_name_that_aws_reserves" {
   command = plan
 
   variables {
-    region = "europe"
+    name = "aws-tracker"
   }
 
-  expect_failures = [var.region]
+  expect_failures = [var.name]
 }
 
-run "refuses_states_that_expire_at_once" {
+run "refuses_a_wildcard_in_the_subject" {
   command = plan
 
   variables {
-    state_retention_days = 0
+    github_repository = "*"
   }
 
-  expect_failures = [var.state_retention_days]
+  expect_failures = [var.github_repository]
+}
+
+run "refuses_ids_joined_by_a_dash" {
+  command = plan
+
+  variables {
+    github_owner      = "octocat-583231"
+    github_repository = "task-tracker-1296269"
+  }
+
+  expect_failures = [
+    var.github_owner,
+    var.github_repository,
+  ]
+}
+
+run "refuses_a_prefix_as_owner" {
+  command = plan
+
+  variables {
+    github_owner = "repo:octocat@583231"
+  }
+
+  expect_failures = [var.github_owner]
+}
+
+run "refuses_ids_that_are_not_numbers" {
+  command = plan
+
+  variables {
+    github_owner_id      = "octocat"
+    github_repository_id = ""
+  }
+
+  expect_failures = [
+    var.github_owner_id,
+    var.github_repository_id,
+  ]
 }

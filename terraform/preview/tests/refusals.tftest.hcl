@@ -1,4 +1,4 @@
-# What a preview may not be told.
+# Invalid inputs are refused at plan time.
 
 mock_provider "aws" {
   mock_data "aws_partition" {
@@ -9,40 +9,22 @@ mock_provider "aws" {
   }
 }
 
-variables {
-  region       = "eu-central-1"
-  pull_request = 42
-  package      = "main.tf"
-
-  bootstrap_key = "tt_00000000000000000000000000_0000000000000000000000000000000000000000000000000000000000000000_b330d6a1"
-}
-
-run "refuses_a_bootstrap_key_that_is_none" {
+run "refuses_malformed_values" {
   command = plan
 
   variables {
+    name          = "task-"
+    region        = "europe"
+    pull_request  = 0
+    package       = "build/none.zip"
     bootstrap_key = "tt_secret"
   }
 
-  expect_failures = [var.bootstrap_key]
-}
-
-run "refuses_a_number_that_is_none" {
-  command = plan
-
-  variables {
-    pull_request = 0
-  }
-
-  expect_failures = [var.pull_request]
-}
-
-run "refuses_a_package_that_is_not_there" {
-  command = plan
-
-  variables {
-    package = "build/none.zip"
-  }
-
-  expect_failures = [var.package]
+  expect_failures = [
+    var.name,
+    var.region,
+    var.pull_request,
+    var.package,
+    var.bootstrap_key,
+  ]
 }

@@ -1,13 +1,20 @@
-# What AWS would answer, where a made-up word would not do.
+# Values of AWS that must have the right form. Terraform generates all others.
 
+mock_data "aws_vpcs" {
+  defaults = { ids = ["vpc-1"] }
+}
 mock_data "aws_vpc" {
-  defaults = { id = "vpc-1" }
+  defaults = {
+    id                   = "vpc-1"
+    enable_dns_support   = true
+    enable_dns_hostnames = true
+  }
 }
 mock_data "aws_subnets" {
   defaults = { ids = ["subnet-1", "subnet-2"] }
 }
 mock_data "aws_partition" {
-  defaults = { partition = "aws" }
+  defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
 }
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
@@ -38,4 +45,18 @@ mock_resource "aws_sns_topic" {
 }
 mock_resource "aws_ecs_task_definition" {
   defaults = { arn = "arn:aws:ecs:eu-central-1:123456789012:task-definition/mock:1" }
+}
+mock_resource "aws_acm_certificate" {
+  defaults = {
+    arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
+    domain_validation_options = [{
+      domain_name           = "tracker.example.com"
+      resource_record_name  = "_1.tracker.example.com"
+      resource_record_type  = "CNAME"
+      resource_record_value = "_2.acm-validations.aws"
+    }]
+  }
+}
+mock_resource "aws_acm_certificate_validation" {
+  defaults = { certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1" }
 }

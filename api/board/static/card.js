@@ -1,0 +1,67 @@
+// One task as a card. Its elements stay while the task changes, so that focus stays, too.
+
+import { dueMark } from "./dates.js";
+import { el } from "./dom.js";
+import { isClosed, PRIORITY_NAMES } from "./model.js";
+
+const MAX_LABELS = 3;
+
+export class Card {
+  #shown = "";
+
+  constructor(task) {
+    this.id = task.id;
+    this.box = el("input", { type: "checkbox", class: "select" });
+    this.title = el("button", { type: "button", class: "title", "aria-describedby": "keys-hint" });
+    this.meta = el("div", { class: "meta" });
+    this.node = el(
+      "li",
+      { class: "card", "data-id": task.id },
+      el("label", { class: "box" }, this.box),
+      this.title,
+      this.meta,
+    );
+  }
+
+  /** Show a task's state, if it differs from what is shown. */
+  update(task, { isSelected, isPending, isReadOnly }) {
+    const due = dueMark(task, isClosed(task.status));
+    const state = `${task.etag} ${task.status} ${task.title} ${due?.text}`;
+    this.box.checked = isSelected;
+    this.box.parentElement.hidden = isReadOnly;
+    this.node.draggable = !isReadOnly;
+    this.node.classList.toggle("selected", isSelected);
+    this.node.classList.toggle("pending", isPending);
+    if (state === this.#shown && !isPending) return;
+    this.#shown = isPending ? "" : state;
+    this.title.textContent = task.title;
+    this.box.setAttribute("aria-label", `Select ${task.title}`);
+    this.node.classList.toggle("closed", isClosed(task.status));
+    this.meta.replaceChildren(...metaOf(task, due));
+  }
+}
+
+function metaOf(task, due) {
+  const more = task.labels.length - MAX_LABELS;
+  return [
+    task.priority === "none"
+      ? null
+      : el("span", { class: `mark ${task.priority}` }, PRIORITY_NAMES[task.priority]),
+    due && el("span", { class: `due ${due.kind}` }, due.text),
+    task.project && el("span", { class: "project" }, task.project),
+    ...task.labels.slice(0, MAX_LABELS).map((label) => el("span", { class: "label" }, label)),
+    more > 0 ? el("span", { class: "label" }, `+${more}`) : null,
+    task.assignee && assignee(task.assignee),
+  ].filter(Boolean);
+}
+
+function assignee(name) {
+  const words = name.split(/\s+/);
+  const letters = words.length > 1 ? words.map((word) => [...word][0]) : [...words[0]];
+  return el(
+    "span",
+    { class: "assignee", title: name },
+    el("span", { "aria-hidden": "true" }, letters.slice(0, 2).join("")),
+    el("span", { class: "hidden-text" }, `Assigned to ${name}`),
+  );
+}

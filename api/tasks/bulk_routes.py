@@ -1,0 +1,87 @@
+"""The endpoint that takes many writes at once."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Query, Request
+from starlette.responses import Response
+
+from api.errors import BODY_FAILURES, WRITE_FAILURES, RequestInProgress
+from api.http.dependencies import JSON, reject_duplicates_except
+from api.http.latency import slow_by_design
+from api.http.openapi import example_references, failure_responses, json_examples
+from api.keys.authorization import AuthorizedRoute
+from api.keys.errors import AUTHORIZATION_PROBLEMS
+from api.tasks.bulk import BulkResponse, BulkService
+from api.tasks.bulk_models import BulkRequest, BulkResults
+from api.tasks.errors import (
+    IdempotencyKeyReused,
+    IllegalMove,
+    StaleEtag,
+    TaskNotFound,
+    TransactionTooLarge,
+)
+from api.tasks.routes import REPLAYED, REPLAYED_HEADER, IdempotencyKey, JsonWriter
+
+Atomic = Annotated[
+    bool,
+    Query(
+        description="Do all items or none: where one is refused, the response is its problem, and "
+        "`item` its place, from 0. Under an `Idempotency-Key` 99 items are allowed.",
+        examples=[True],
+    ),
+]
+
+router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=AuthorizedRoute)
+
+
+@router.post(
+    "/bulk",
+    response_model=BulkResults,
+    summary="Create, change and delete up to 100 tasks",
+    description="Each item is done on its own, eight at a time, and has the result of a single "
+    "request: its status, or its problem. An item that is invalid, or a task that occurs twice, "
+    "refuses the request before anything is done. All items together take no longer than one "
+    "request may: what was not done by then has a 503. Under an `Idempotency-Key` the request can "
+    "be repeated, also if its first run was cut off: each item is done once. New tasks sort in "
+    "the order of their items. A body has at most 128 KiB, and the request counts as many "
+    "requests as it has items.",
+    dependencies=[Depends(reject_duplicates_except())],
+    responses={
+        200: {
+            "description": "A result for each item, in their order.",
+            "headers": REPLAYED_HEADER,
+            **json_examples("bulk_results"),
+        },
+        **failure_responses(
+            *AUTHORIZATION_PROBLEMS,
+            TaskNotFound,
+            IllegalMove,
+            RequestInProgress,
+            StaleEtag,
+            TransactionTooLarge,
+            *BODY_FAILURES,
+            IdempotencyKeyReused,
+            *WRITE_FAILURES,
+        ),
+    },
+)
+@slow_by_design
+async def run_bulk(
+    request: Request,
+    caller: JsonWriter,
+    bulk: Annotated[BulkRequest, Body(openapi_examples=example_references("bulk"))],
+    atomic: Atomic = False,  # noqa: FBT002 - FastAPI passes it by name
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    request.app.state.authorizer.charge(request.scope, len(bulk.items))
+    bulks: BulkService = request.app.state.bulks
+    if atomic:
+        return _response(await bulks.run_atomic(caller.workspace, bulk, idempotency_key))
+    if idempotency_key is None:
+        return _response(await bulks.run(caller.workspace, bulk))
+    return _response(await bulks.run_once(caller.workspace, bulk, idempotency_key))
+
+
+def _response(response: BulkResponse) -> Response:
+    headers = REPLAYED if response.is_replay else None
+    return Response(response.body, headers=headers, media_type=JSON)

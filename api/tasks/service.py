@@ -1,0 +1,139 @@
+"""The tracker's rules: ids, times, status moves, and what a repeated request gets."""
+
+from api.clock import Clock
+from api.cursor import Cursors
+from api.http.etags import Match
+from api.metrics import Metrics
+from api.tasks.errors import IdempotencyKeyReused
+from api.tasks.fair_semaphore import FairSemaphore
+from api.tasks.idempotency import Claim, Replay, claim
+from api.tasks.models import MOVES, NewTask, Status, Task, TaskChange, TaskPage, TaskQuery
+from api.tasks.names import NameField, NamesInUse
+from api.tasks.query_plan import plan_query
+from api.tasks.repository import TaskRepository, UpdatedTask
+from api.tasks.table import TaskKey
+from api.tasks.writes import Stamp, deletion_of, key_of, new_task, problems_of, update_of
+from api.values import seconds_between
+
+
+class TaskService:
+    """What clients can do with tasks; the workspace is always that of their API key."""
+
+    def __init__(
+        self,
+        repository: TaskRepository,
+        cursors: Cursors,
+        metrics: Metrics,
+        clock: Clock,
+        max_lists: int,
+    ) -> None:
+        self._repository = repository
+        self._cursors = cursors
+        self._metrics = metrics
+        self._clock = clock
+        # Bounds the memory of lists and counts: each may hold a response of DynamoDB's, up to 1 MB.
+        self._lists = FairSemaphore(max_lists)
+        metrics.initialise_tasks(MOVES)
+        # How long tasks took until these moves.
+        self._durations = {
+            Status.IN_PROGRESS: metrics.task_wait_seconds,
+            Status.DONE: metrics.task_lead_seconds,
+        }
+
+    async def create(self, workspace: str, new: NewTask, stamp: Stamp | None = None) -> Task:
+        task = new_task(new, stamp or Stamp.new(self._clock()))
+        if await self._repository.add(TaskKey(workspace, task.id), task):
+            self.count_created(task)
+        return task
+
+    async def create_once(
+        self, workspace: str, new: NewTask, idempotency_key: str
+    ) -> Task | Replay:
+        """Create a task under an idempotency key, or replay the earlier response."""
+        now = self._clock()
+        task = new_task(new, Stamp.new(now))
+        claimed = claim(workspace, idempotency_key, "POST tasks", dict(new), now)
+        replay = await self._repository.add_once(TaskKey(workspace, task.id), task, claimed)
+        return self._checked(replay, claimed) if replay else self.count_created(task)
+
+    async def get(self, workspace: str, task_id: str) -> Task:
+        return await self._repository.get(key_of(workspace, task_id))
+
+    async def change(
+        self,
+        workspace: str,
+        task_id: str,
+        match: Match,
+        change: TaskChange,
+        stamp: Stamp | None = None,
+    ) -> Task:
+        update = update_of(match, change, stamp or Stamp.new(self._clock()))
+        with problems_of(update):
+            updated = await self._repository.change(key_of(workspace, task_id), update)
+        return self._counted(updated)
+
+    async def change_once(
+        self, workspace: str, task_id: str, match: Match, change: TaskChange, idempotency_key: str
+    ) -> Task | Replay:
+        """Change a task under an idempotency key, or replay the earlier response."""
+        now = self._clock()
+        update = update_of(match, change, Stamp.new(now))
+        claimed = claim(workspace, idempotency_key, f"PATCH {task_id}", change.content(), now)
+        with problems_of(update):
+            done = await self._repository.change_once(key_of(workspace, task_id), update, claimed)
+        if isinstance(done, Replay):
+            return self._checked(done, claimed)
+        return self._counted(done)
+
+    async def delete(
+        self, workspace: str, task_id: str, match: Match, stamp: Stamp | None = None
+    ) -> None:
+        """Delete a task; deleting the same state again succeeds for 24 hours."""
+        deletion = deletion_of(match, stamp or Stamp.new(self._clock()))
+        with problems_of(deletion):
+            await self._repository.delete(key_of(workspace, task_id), deletion)
+
+    async def list(self, workspace: str, query: TaskQuery) -> TaskPage:
+        if query.is_empty:
+            return TaskPage(items=[], next_cursor=None)
+        context = _cursor_context(workspace, query)
+        position = None if query.cursor is None else self._cursors.open(query.cursor, context)
+        plan = plan_query(workspace, query)
+        async with self._lists.admit(workspace):
+            tasks, next_position = await self._repository.page(plan, query.limit, position)
+        next_cursor = self._cursors.seal(next_position, context) if next_position else None
+        return TaskPage(tasks, next_cursor)
+
+    async def names_in_use(self, workspace: str, field: NameField) -> NamesInUse:
+        async with self._lists.admit(workspace):
+            return await self._repository.names_in_use(workspace, field)
+
+    def count_created(self, task: Task) -> Task:
+        self._metrics.tasks_created.labels(task.status).inc()
+        return task
+
+    def count_moved(self, previous: Status, task: Task) -> None:
+        """Count a move of a task that has just been made, if it was one."""
+        if task.status is previous:
+            return
+        self._metrics.tasks_moved.labels(previous, task.status).inc()
+        if task.status in self._durations:
+            seconds = seconds_between(task.created_at, task.updated_at)
+            self._durations[task.status].observe(seconds)
+
+    def _counted(self, updated: UpdatedTask) -> Task:
+        task, previous = updated
+        if previous is not None:
+            self.count_moved(previous, task)
+        return task
+
+    def _checked(self, replay: Replay, claimed: Claim) -> Replay:
+        if replay.fingerprint != claimed.fingerprint:
+            raise IdempotencyKeyReused
+        self._metrics.replays.inc()
+        return replay
+
+
+def _cursor_context(workspace: str, query: TaskQuery) -> str:
+    """Identify the list that a cursor belongs to: its workspace, filters and sort."""
+    return f"{workspace}\n{query.model_dump_json(exclude={'view', 'limit', 'cursor'})}"

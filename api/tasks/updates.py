@@ -1,0 +1,255 @@
+"""Changes to a task's item, and how a change is recognised after its response was lost.
+
+Each write stores a new revision at the head of the item's revision history. A change has two
+forms: an update for DynamoDB to apply to whatever item is there, and the item that it makes of
+one that was read. A test checks that both give the same item.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action, SetAction
+
+from api.dynamodb.item_json import Item, to_attribute
+from api.errors import InvalidRequest
+from api.http.etags import Match
+from api.tasks.models import MAX_LABELS, STATES, LabelChange, State, Status
+from api.tasks.table import (
+    DELETED,
+    LIST_ATTRIBUTES,
+    NO_REVISION,
+    OPEN_ORDERS,
+    REVISION_HISTORY,
+    STATUSES,
+    TaskItem,
+    TaskKey,
+    attributes_of,
+    state_partition,
+    task_of,
+    updated_order,
+    with_open_orders,
+)
+
+if TYPE_CHECKING:
+    from pynamodb.attributes import Attribute
+
+
+class _Set(SetAction):
+    """Sets an attribute to a value; PynamoDB's own action takes five times as long."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        Action.__init__(self)
+        self._name = name
+        self._value = to_attribute(value)
+
+    def serialize(self, names: dict[str, str], values: dict[str, Any]) -> str:
+        placeholder = f":{len(values)}"
+        values[placeholder] = self._value
+        return f"{names.setdefault(self._name, f'#{len(names)}')} = {placeholder}"
+
+
+class _ShiftRevisions(SetAction):
+    """Moves each revision one place back in the history."""
+
+    # Each right side is the value before this update: DynamoDB reads before it writes.
+    text = ", ".join(f"{older} = {newer}" for newer, older in pairwise(REVISION_HISTORY))
+
+    def __init__(self) -> None:
+        Action.__init__(self)
+
+    def serialize(self, *_: Any) -> str:
+        return self.text
+
+
+SHIFT_REVISIONS = _ShiftRevisions()
+INCREMENT_VERSION = TaskItem.version.add(1)
+KEEP_STATUS = TaskItem.previous_status.set(TaskItem.status)
+REMOVE_FROM_LISTS = [getattr(TaskItem, name).remove() for name in LIST_ATTRIBUTES]
+
+
+class TaskUpdate(NamedTuple):
+    """A change to one task, and the conditions under which it may be made."""
+
+    match: Match
+    values: dict[str, Any]
+    revision: str
+    # The statuses that allow the move; empty where the status does not change.
+    from_statuses: frozenset[Status] = frozenset()
+    # The task's state after the change; assumed where the change does not set the status.
+    state: State = State.OPEN
+    # Depends on the labels that are there: the change must be bound to an item.
+    labels: LabelChange | None = None
+
+    @property
+    def needs_item(self) -> bool:
+        return self.match.any_revision or self.labels is not None
+
+    def bound_to(self, item: Item) -> "TaskUpdate":
+        """Return the change for the state of an item, and with the labels that it makes of its own.
+
+        Raises:
+            InvalidRequest: they are too many.
+        """
+        bound = self.in_state_of(STATUSES[item["status"]["S"]])
+        if self.labels is None:
+            return bound
+        labels = self.labels.applied_to(task_of(item).labels)
+        if len(labels) > MAX_LABELS:
+            raise InvalidRequest.of("body", "labels_add", f"A task may have {MAX_LABELS} labels.")
+        return bound._replace(values=self.values | {"labels": labels}, labels=None)
+
+    def condition(self, revisions: frozenset[str]) -> Condition:
+        condition = _has_one_of(revisions)
+        if self.from_statuses:
+            condition &= TaskItem.status.is_in(*self.from_statuses)
+        elif not self.values.keys().isdisjoint({"due_at", "priority"}):
+            is_open = self.state is State.OPEN
+            order = TaskItem.open_due
+            condition &= order.exists() if is_open else order.does_not_exist()
+        return condition
+
+    def in_state_of(self, status: Status) -> Self:
+        """Return this change for a task that has a status; another one if it was assumed wrong."""
+        return self if self.from_statuses else self._replace(state=STATES[status])
+
+    def actions(self, key: TaskKey) -> list[Action]:
+        changed = attributes_of(key, self.values)
+        actions = [_action(name, value) for name, value in changed.items()]
+        actions += [SHIFT_REVISIONS, _Set("revision", self.revision), INCREMENT_VERSION]
+        if "status" in self.values:
+            actions.append(KEEP_STATUS)
+        return actions + list(self._open_orders(changed))
+
+    def _open_orders(self, changed: dict[str, Any]) -> Iterator[Action]:
+        """Yield what keeps the sort keys of open tasks equal to those of all tasks, or removed."""
+        for name, source in OPEN_ORDERS.items():
+            attribute: Attribute[Any] = getattr(TaskItem, name)
+            if self.state is State.CLOSED:
+                yield from [attribute.remove()] if self.from_statuses else []
+            elif source in changed:
+                yield _Set(name, changed[source])
+            elif self.from_statuses:
+                yield attribute.set(getattr(TaskItem, source))
+
+    def allows(self, item: Item) -> bool:
+        """Return whether the conditions hold for an item that was read."""
+        status = Status(item["status"]["S"])
+        return self.match.accepts(item["revision"]["S"]) and (
+            not self.from_statuses or status in self.from_statuses
+        )
+
+    def apply(self, key: TaskKey, item: Item) -> Item:
+        """Return the item that the change makes of one that was read."""
+        after = item | dict(_shifted_history(item, self.revision))
+        after["version"] = to_attribute(int(item["version"]["N"]) + 1)
+        if "status" in self.values:
+            after["previous_status"] = item["status"]
+        changed = attributes_of(key, self.bound_to(item).values)
+        if "completed_at" in item and changed.get("completed_at"):
+            del changed["completed_at"]
+        after |= {name: to_attribute(value) for name, value in changed.items() if value is not None}
+        return with_open_orders(
+            {name: value for name, value in after.items() if changed.get(name, "") is not None}
+        )
+
+    def already_applied(self, item: Item) -> bool:
+        """Return whether an item shows that this change was made to it before."""
+        return self.revision in revision_history(item)
+
+
+class TaskDeletion(NamedTuple):
+    """A deletion: the item becomes a tombstone, so that repeating the DELETE succeeds."""
+
+    match: Match
+    revision: str
+    deleted_at: str
+    expires_at: datetime
+
+    @property
+    def needs_item(self) -> bool:
+        return self.match.any_revision
+
+    def bound_to(self, _item: Item) -> "TaskDeletion":
+        return self
+
+    def condition(self, revisions: frozenset[str]) -> Condition:
+        return _has_one_of(revisions)
+
+    def in_state_of(self, _status: Status) -> Self:
+        return self
+
+    def actions(self, key: TaskKey) -> list[Action]:
+        return [
+            *REMOVE_FROM_LISTS,
+            _Set("all_scope", state_partition(key.workspace, DELETED)),
+            _Set("updated_order", updated_order(key, self.deleted_at)),
+            SHIFT_REVISIONS,
+            _Set("revision", self.revision),
+            TaskItem.expires_at.set(self.expires_at),
+        ]
+
+    def already_applied(self, item: Item) -> bool:
+        """Return whether the item is a tombstone of this deletion, or of the state it named."""
+        return is_tombstone(item) and (
+            self.revision == item["revision"]["S"]
+            or item["revision_1"]["S"] in self.match.revisions
+        )
+
+
+def is_tombstone(item: Item) -> bool:
+    return "expires_at" in item
+
+
+def last_state(item: Item) -> Item:
+    """Return the item as the task last was; a tombstone's own revision is not a task's state."""
+    return item | {"revision": item["revision_1"]} if is_tombstone(item) else item
+
+
+def revision_history(item: Item) -> list[str]:
+    return [item[name]["S"] for name in REVISION_HISTORY]
+
+
+def covers(item: Item, revisions: frozenset[str]) -> bool:
+    """Return whether the history holds every write since one of the given revisions.
+
+    A write that could only follow one of them, and is not in the history, was never made.
+    """
+    known = revision_history(item)
+    return NO_REVISION in known or not revisions or not revisions.isdisjoint(known)
+
+
+def shows_since(item: Item, update: TaskUpdate, began: str) -> bool:
+    """Return whether the item shows if an update was made since a time, given as RFC 3339.
+
+    Under a star the update names no state that the history could reach back to.
+    """
+    known = revision_history(item)
+    if update.revision in known or NO_REVISION in known:
+        return True
+    if update.match.any_revision:
+        return bool(item["updated_at"]["S"] < began)
+    return covers(item, update.match.revisions)
+
+
+def _has_one_of(revisions: frozenset[str]) -> Condition:
+    # A condition needs a value to compare with, and no item has an empty revision.
+    return TaskItem.revision.is_in(*revisions or {NO_REVISION})
+
+
+def _action(name: str, value: Any) -> Action:
+    attribute: Attribute[Any] = getattr(TaskItem, name)
+    if value is None:
+        return attribute.remove()
+    if name == "completed_at":
+        # Kept while the task stays done: editing a finished task does not finish it again.
+        return attribute.set(attribute | value)
+    return _Set(name, value)
+
+
+def _shifted_history(item: Item, revision: str) -> Iterator[tuple[str, Any]]:
+    yield REVISION_HISTORY[0], to_attribute(revision)
+    for newer, older in pairwise(REVISION_HISTORY):
+        yield older, item[newer]

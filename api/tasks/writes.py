@@ -1,0 +1,108 @@
+"""How requests become writes, and failed conditions problems."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import NamedTuple, Self
+
+from api.http.etags import Match, etag_of, new_revision, revision_of
+from api.tasks.errors import IllegalMove, StaleEtag, TaskNotFound
+from api.tasks.idempotency import RECORD_LIFETIME
+from api.tasks.items import ConditionFailedError
+from api.tasks.models import MOVES, STATES, NewTask, Status, Task, TaskChange
+from api.tasks.table import TaskKey
+from api.tasks.updates import TaskDeletion, TaskUpdate
+from api.values import is_ulid, new_ulid, rfc3339, ulid_of
+
+SEED_BYTES = 16
+REVISION_BYTES = 8
+ULID_BYTES = 10
+
+
+class Stamp(NamedTuple):
+    """What is new in a write: its time, its revision, and the id if it creates a task."""
+
+    now: datetime
+    revision: str
+    # Without one, the task gets the next id.
+    task_id: str | None = None
+
+    @classmethod
+    def new(cls, now: datetime) -> Self:
+        return cls(now, new_revision())
+
+
+class Origin(NamedTuple):
+    """What the stamps of a bulk's writes derive from."""
+
+    began: datetime
+    seed: str
+
+    @classmethod
+    def new(cls, now: datetime) -> Self:
+        # To the millisecond, as a record stores it: a repetition derives the same ids from it.
+        return cls(datetime.fromisoformat(rfc3339(now)), os.urandom(SEED_BYTES).hex())
+
+    def stamp(self, place: int) -> Stamp:
+        """Return the stamp of an item: the same one each time.
+
+        The ids of new tasks sort by the places of their items.
+        """
+        digest = hashlib.sha256(f"{self.seed}\n{place}".encode()).digest()
+        revision, rest = digest[:REVISION_BYTES], digest[REVISION_BYTES:]
+        task_id = ulid_of(self.began, bytes([place]) + rest[: ULID_BYTES - 1])
+        return Stamp(self.began, revision.hex(), task_id)
+
+
+def new_task(new: NewTask, stamp: Stamp) -> Task:
+    timestamp = rfc3339(stamp.now)
+    return Task(
+        **dict(new),
+        id=stamp.task_id or new_ulid(stamp.now),
+        created_at=timestamp,
+        updated_at=timestamp,
+        completed_at=timestamp if new.status is Status.DONE else None,
+        version=1,
+        etag=etag_of(stamp.revision),
+    )
+
+
+def update_of(match: Match, change: TaskChange, stamp: Stamp) -> TaskUpdate:
+    values = change.values()
+    values["updated_at"] = timestamp = rfc3339(stamp.now)
+    wanted, labels = values.get("status"), change.label_change()
+    if wanted is None:
+        return TaskUpdate(match, values, stamp.revision, labels=labels)
+    values["completed_at"] = timestamp if wanted is Status.DONE else None
+    before, state = _statuses_before(wanted), STATES[wanted]
+    return TaskUpdate(match, values, stamp.revision, before, state, labels)
+
+
+def deletion_of(match: Match, stamp: Stamp) -> TaskDeletion:
+    return TaskDeletion(match, stamp.revision, rfc3339(stamp.now), stamp.now + RECORD_LIFETIME)
+
+
+def key_of(workspace: str, task_id: str) -> TaskKey:
+    """Return a task's key; text that is no id never reaches the store."""
+    if not is_ulid(task_id):
+        raise TaskNotFound
+    return TaskKey(workspace, task_id)
+
+
+@contextmanager
+def problems_of(write: TaskUpdate | TaskDeletion) -> Iterator[None]:
+    """Raise a failed condition as its problem: a stale ETag, or an illegal move."""
+    try:
+        yield
+    except ConditionFailedError as failed:
+        current = failed.current
+        wanted = write.values.get("status") if isinstance(write, TaskUpdate) else None
+        if wanted is None or not write.match.accepts(revision_of(current.etag)):
+            raise StaleEtag(current.etag) from failed
+        raise IllegalMove(current.status, wanted, MOVES[current.status]) from failed
+
+
+def _statuses_before(wanted: Status) -> frozenset[Status]:
+    return frozenset(status for status in Status if wanted in MOVES[status]) | {wanted}
