@@ -11,7 +11,7 @@ AMP_SAMPLE = 0.90 / 10_000_000
 WRITE_UNIT = 0.625 / 1_000_000
 READ_UNIT = 0.125 / 1_000_000
 # Request units, from docs/data-model.md.
-UNITS_PER_CREATE = 17
+UNITS_PER_CREATE = 12
 UNITS_PER_LIST = 3.5
 # A round of the backlog, at most, every 5 minutes.
 UNITS_PER_ROUND = 500
