@@ -9,7 +9,8 @@ from typing import Any
 from pynamodb.attributes import Attribute
 from pynamodb.expressions.condition import Condition
 
-from api.tasks.models import OPEN_SORTS, STATES, WITHOUT, Sort, State, Status, TaskQuery
+from api.tasks.list_models import OPEN_SORTS, WITHOUT, Sort, TaskQuery
+from api.tasks.models import STATES, State, Status
 from api.tasks.table import (
     RANKS,
     TASK_PREFIX,

@@ -24,7 +24,8 @@ from api.principal import Principal, Scope
 from api.tasks import examples, idempotency
 from api.tasks.errors import IdempotencyKeyReused, IllegalMove, StaleEtag, TaskNotFound
 from api.tasks.idempotency import Replay
-from api.tasks.models import NewTask, Task, TaskChange, TaskPage, TaskQuery, task_json
+from api.tasks.list_models import TaskPage, TaskQuery
+from api.tasks.models import NewTask, Task, TaskChange, task_json
 from api.tasks.service import TaskService
 from api.tasks.views import BriefTaskPage, view_json
 

@@ -7,7 +7,8 @@ from api.metrics import Metrics
 from api.tasks.errors import IdempotencyKeyReused
 from api.tasks.fair_semaphore import FairSemaphore
 from api.tasks.idempotency import Claim, Replay, claim
-from api.tasks.models import MOVES, NewTask, Status, Task, TaskChange, TaskPage, TaskQuery
+from api.tasks.list_models import TaskPage, TaskQuery
+from api.tasks.models import MOVES, NewTask, Status, Task, TaskChange
 from api.tasks.names import NameField, NamesInUse
 from api.tasks.query_plan import plan_query
 from api.tasks.repository import TaskRepository, UpdatedTask

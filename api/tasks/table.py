@@ -11,7 +11,8 @@ from pynamodb.models import Model
 
 from api.dynamodb.item_json import Item, to_attribute
 from api.http.etags import etag_of, revision_of
-from api.tasks.models import STATES, Priority, State, Status, Task, folded
+from api.tasks.list_models import folded
+from api.tasks.models import STATES, Priority, State, Status, Task
 
 TASK_PREFIX = "task#"
 # Sorts after every date: tasks without a due time come last in ascending order.

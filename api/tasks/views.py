@@ -5,20 +5,17 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
+from api.tasks.list_models import NextCursor, TaskPage, View, page_json
 from api.tasks.models import (
     Assignee,
     DueAt,
-    NextCursor,
     Project,
     Task,
     TaskEtag,
     TaskId,
-    TaskPage,
     TaskPriority,
     TaskStatus,
     Title,
-    View,
-    page_json,
 )
 
 

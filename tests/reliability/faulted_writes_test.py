@@ -13,7 +13,8 @@ from api.main import create_app
 from api.problem import Problem
 from api.tasks.errors import TaskNotFound
 from api.tasks.idempotency import Replay
-from api.tasks.models import NewTask, Task, TaskChange, TaskQuery
+from api.tasks.list_models import TaskQuery
+from api.tasks.models import NewTask, Task, TaskChange
 from api.tasks.service import TaskService
 from tests.support.builders import settings
 from tests.support.faults import Fault, FaultProxy, once, times

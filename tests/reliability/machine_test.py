@@ -19,7 +19,8 @@ from hypothesis.stateful import (
 )
 
 from api.main import create_app
-from api.tasks.models import MOVES, Priority, Sort, Status
+from api.tasks.list_models import Sort
+from api.tasks.models import MOVES, Priority, Status
 from api.values import rfc3339
 from tests.support import builders
 from tests.support.builders import Client

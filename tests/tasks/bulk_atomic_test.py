@@ -17,7 +17,8 @@ from api.tasks.bulk_models import BulkRequest
 from api.tasks.bulk_transactions import MAX_WRITES
 from api.tasks.errors import StaleEtag
 from api.tasks.items import MAX_REREADS
-from api.tasks.models import NewTask, Status, Task, TaskChange, TaskQuery
+from api.tasks.list_models import TaskQuery
+from api.tasks.models import NewTask, Status, Task, TaskChange
 from tests.support.builders import Client
 from tests.support.bulk_items import Item, change, create, delete, results, send
 from tests.support.service import ANY, WORKSPACE, Service

@@ -15,7 +15,8 @@ from api.errors import OutcomeUnknown, StoreUnavailable
 from api.http.etags import Match, parse_strong
 from api.tasks.errors import StaleEtag, TaskNotFound
 from api.tasks.idempotency import Replay
-from api.tasks.models import NewTask, Status, Task, TaskChange, TaskQuery
+from api.tasks.list_models import TaskQuery
+from api.tasks.models import NewTask, Status, Task, TaskChange
 from tests.support.service import ANY, WORKSPACE, Service, is_write
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from api.tasks import pages
-from api.tasks.models import Priority, Sort, Status, TaskQuery
+from api.tasks.list_models import Sort, TaskQuery
+from api.tasks.models import Priority, Status
 from api.tasks.query_plan import plan_query
 from api.tasks.table import TaskItem
 from tests.support.builders import Client

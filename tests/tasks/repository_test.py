@@ -15,7 +15,8 @@ from api.http.etags import parse_strong
 from api.local.processes import ROOT
 from api.main import transport_for
 from api.tasks.errors import TaskNotFound
-from api.tasks.models import NewTask, Sort, Status, Task, TaskChange, TaskPage, TaskQuery
+from api.tasks.list_models import Sort, TaskPage, TaskQuery
+from api.tasks.models import NewTask, Status, Task, TaskChange
 from api.tasks.names import NameField
 from api.tasks.table import TaskKey, item_of
 from api.values import DEFAULT_PAGE_LIMIT, rfc3339

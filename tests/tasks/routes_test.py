@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from api.tasks.models import MOVES, Sort, Status
+from api.tasks.list_models import Sort
+from api.tasks.models import MOVES, Status
 from api.values import Bound, Timestamp
 from tests.support.builders import Client
 
