@@ -25,7 +25,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-str
 ACCEPTED_VULNERABILITIES :=
 SBOM := $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate
 
-.PHONY: help run stack reset key bootstrap-key test fuzz stack-test infra-test lambda-test load soak lint format audit package smoke dashboards openapi pictures bench bench-cold lock upgrade python run-venv venv board-test client-test
+.PHONY: help run stack reset key bootstrap-key test slow-test fuzz stack-test infra-test lambda-test load soak lint format audit package smoke dashboards openapi pictures bench bench-cold lock upgrade python run-venv venv board-test client-test
 
 help:
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -49,8 +49,11 @@ test: venv  ## Run the tests with coverage (ARGS is passed to pytest)
 	@$(PYTEST) --cov --cov-report=term --durations=5 \
 		--numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
+slow-test: venv  ## Kill, restart and fuzz the API; build the Lambda package and the environment (5 minutes)
+	@$(PYTEST) -m slow --no-cov -q --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+
 fuzz: venv  ## Fuzz every endpoint (FUZZ_EXAMPLES requests each, 2000 by default)
-	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(PYTEST) tests/http/fuzz_test.py --no-cov $(ARGS)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(PYTEST) tests/http/fuzz_test.py -m slow --no-cov $(ARGS)
 
 stack-test: venv  ## Test rules, dashboards and alerts on a live Prometheus and Alertmanager (11 minutes)
 	@$(PYTEST) tests/stack --no-cov -q $(ARGS)
@@ -73,7 +76,7 @@ load: venv  ## Test the API beyond its capacity; write the figures into docs/ove
 	@$(BIN)/python -m tests.load.report
 
 soak: venv  ## Repeat the reliability tests for up to 50 minutes; write docs/reliability.md
-	@SOAK=1 $(PYTEST) tests/reliability tests/tasks/pages_test.py tests/tasks/repository_test.py --no-cov -q $(ARGS)
+	@SOAK=1 $(PYTEST) tests/reliability tests/tasks/pages_test.py tests/tasks/repository_test.py -m "" --no-cov -q $(ARGS)
 	@$(BIN)/python -m tests.support.figures
 
 ##@ Check

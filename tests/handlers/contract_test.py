@@ -22,6 +22,8 @@ from tests.support.gateway import KINDS, Gateway, running_function
 from tests.support.secured_app import BOOTSTRAP
 from tests.support.server import serving
 
+pytestmark = pytest.mark.slow
+
 Provocation = Callable[[Client], httpx.Response]
 Comparable = tuple[int, list[tuple[str, str]], str]
 

@@ -16,6 +16,8 @@ from api.values import EXACT_TEXT_PATTERN, TEXT_PATTERN
 from tests.support import builders
 from tests.support.builders import Client
 
+pytestmark = pytest.mark.slow
+
 # `make fuzz` sets more.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 

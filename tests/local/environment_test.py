@@ -12,6 +12,8 @@ import pytest
 
 from api.local.processes import ROOT
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = ROOT / "api/local/environment.py"
 SET_UP_SECONDS = 60
 

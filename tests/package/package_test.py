@@ -20,6 +20,8 @@ from api.local.processes import ROOT
 from tests.support.packaging import MACHINES, make
 from tests.support.scripted_server import Peer, scripted
 
+pytestmark = pytest.mark.slow
+
 MAX_BYTES = 20_000_000
 # What would lengthen every cold start, or belongs to tests and servers.
 UNWANTED = {

@@ -14,6 +14,8 @@ from tests.support.faults import FaultProxy
 from tests.support.figures import SOAK, Figures
 from tests.support.fleet import MAX_WAIT_SECONDS, Api, Fleet, poll
 
+pytestmark = pytest.mark.slow
+
 WRITES = frozenset({"PutItem", "UpdateItem"})
 # After so many items; each kill takes the 8 s of a lease.
 KILLED_AFTER = (0, 1, 13, 57, 99, 100) if SOAK else (57,)

@@ -11,6 +11,8 @@ from tests.support.figures import Figures, rounds
 from tests.support.history import Action, violations
 from tests.support.server import serving
 
+pytestmark = pytest.mark.slow
+
 # The embedded store copies its table for each transaction: many small tables are faster.
 TABLES = rounds(1, 45)
 HISTORIES = 12

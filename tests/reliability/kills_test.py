@@ -12,6 +12,8 @@ from tests.support.figures import Figures, rounds
 from tests.support.fleet import MAX_WAIT_SECONDS, Api, Fleet
 from tests.support.write_audit import audit, writing
 
+pytestmark = pytest.mark.slow
+
 # The embedded store copies its table for each transaction: many small tables are faster.
 # A soak plans a few more than 1 000 kills, because a kill may interrupt no request.
 TABLES = rounds(1, 102)

@@ -28,6 +28,8 @@ from tests.support.clock import Clock
 from tests.support.figures import Figures, rounds
 from tests.support.server import serving
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 DEFAULTS: Json = {
     "description": "",

@@ -22,6 +22,8 @@ from tests.support.fleet import MAX_WAIT_SECONDS, Fleet, poll
 from tests.support.server import serving
 from tests.support.write_audit import TASKS, Write, audit, writing
 
+pytestmark = pytest.mark.slow
+
 # The embedded store copies the whole table for each transaction: many small tables are faster.
 TABLES = rounds(1, 20)
 RESTARTS = rounds(3, 5)

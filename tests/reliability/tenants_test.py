@@ -19,6 +19,8 @@ from tests.support.builders import MERGE_PATCH, Client
 from tests.support.figures import Figures, rounds
 from tests.support.secured_app import SecuredApp, serve
 
+pytestmark = pytest.mark.slow
+
 KEPT = 2
 MISSING = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 TENANTS = st.sampled_from([0, 1])
