@@ -28,7 +28,7 @@ from api.keys.models import Key
 from api.keys.rate_limits import BucketState, TokenBuckets
 from api.keys.service import KeyService
 from api.metrics import Metrics
-from api.principal import ANONYMOUS, DEFAULT_WORKSPACE, Principal, Scope
+from api.principal import ANONYMOUS, DEFAULT_WORKSPACE, Actor, Principal, Scope
 from api.settings import Settings
 from api.values import is_loopback
 
@@ -214,7 +214,13 @@ class AuthorizedRoute(APIRoute):
 
 
 def _principal(key: Key) -> Principal:
-    return Principal(key.workspace, frozenset(key.scopes), key.id, expires_at=key.expires_at)
+    return Principal(
+        key.workspace,
+        frozenset(key.scopes),
+        key.id,
+        expires_at=key.expires_at,
+        actor=Actor(key.id, key.label),
+    )
 
 
 def _holders(context: RequestContext, principal: Principal) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import NamedTuple
 
 from pydantic_core import to_json
@@ -13,6 +14,7 @@ from api.dynamodb.retry import shared_deadline
 from api.errors import InvalidRequest, RequestInProgress, StoreUnavailable
 from api.http.etags import parse_strong
 from api.metrics import Metrics
+from api.principal import NO_KEY, Actor
 from api.problem import Problem
 from api.tasks.bulk_models import (
     BulkChange,
@@ -51,7 +53,12 @@ class Run(NamedTuple):
 
     workspace: str
     origin: Origin
+    now: datetime
+    by: Actor
     is_resumed: bool = False
+
+    def stamp(self, place: int) -> Stamp:
+        return self.origin.stamp(place, self.now, self.by)
 
 
 class BulkService:
@@ -72,15 +79,16 @@ class BulkService:
         self._places = FairSemaphore(max_items)
         metrics.initialise_bulks(STATUSES)
 
-    async def run(self, workspace: str, bulk: BulkRequest) -> BulkResponse:
+    async def run(self, workspace: str, bulk: BulkRequest, *, by: Actor = NO_KEY) -> BulkResponse:
         """Do each item on its own."""
         _reject_repeated_ids(bulk)
         with shared_deadline():
-            run = Run(workspace, Origin.new(self._clock()))
+            origin = Origin.new(self._clock())
+            run = Run(workspace, origin, origin.began, by)
             return BulkResponse(_json(await self._results(run, bulk)))
 
     async def run_once(
-        self, workspace: str, bulk: BulkRequest, idempotency_key: str
+        self, workspace: str, bulk: BulkRequest, idempotency_key: str, *, by: Actor = NO_KEY
     ) -> BulkResponse:
         """Do each item once, however often the request is repeated."""
         _reject_repeated_ids(bulk)
@@ -90,10 +98,10 @@ class BulkService:
             record = await self._repository.begin(wanted)
             if record.claim.fingerprint != claimed.fingerprint or record.results is not None:
                 return self._replay(record, claimed)
-            return await self._run_recorded(workspace, bulk, wanted, record)
+            return await self._run_recorded(bulk, wanted, record, by)
 
     async def run_atomic(
-        self, workspace: str, bulk: BulkRequest, idempotency_key: str | None
+        self, workspace: str, bulk: BulkRequest, idempotency_key: str | None, *, by: Actor = NO_KEY
     ) -> BulkResponse:
         """Do all items or none; under an idempotency key, once."""
         _reject_repeated_ids(bulk)
@@ -102,7 +110,7 @@ class BulkService:
         with shared_deadline():
             now = self._clock()
             origin = Origin.new(now)
-            writes = writes_of(workspace, bulk, origin)
+            writes = writes_of(workspace, bulk, origin, by)
             body = _json([write.result() for write in writes])
             if idempotency_key is None:
                 await self._commit(writes, None)
@@ -139,14 +147,16 @@ class BulkService:
         return BulkResponse(record.results.encode(), is_replay=True)
 
     async def _run_recorded(
-        self, workspace: str, bulk: BulkRequest, wanted: BulkRecord, record: BulkRecord
+        self, bulk: BulkRequest, wanted: BulkRecord, record: BulkRecord, by: Actor
     ) -> BulkResponse:
         is_resumed = record.origin != wanted.origin
         if is_resumed:
             if record.is_leased:
                 raise RequestInProgress
             record = await self._repository.resume(record)
-        results = await self._results(Run(workspace, record.origin, is_resumed), bulk)
+        workspace, now = record.claim.workspace, record.claim.now
+        run = Run(workspace, record.origin, now, by, is_resumed)
+        results = await self._results(run, bulk)
         body = _json(results)
         # The results are true even if they cannot be stored; a repetition finds the same writes.
         with suppress(StoreUnavailable):
@@ -156,7 +166,7 @@ class BulkService:
     async def _results(self, run: Run, bulk: BulkRequest) -> list[Result]:
         async with asyncio.TaskGroup() as group:
             items = [
-                group.create_task(self._result(run, item, run.origin.stamp(place)))
+                group.create_task(self._result(run, item, run.stamp(place)))
                 for place, item in enumerate(bulk.items)
             ]
         return [item.result() for item in items]

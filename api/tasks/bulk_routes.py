@@ -75,11 +75,12 @@ async def run_bulk(
 ) -> Response:
     request.app.state.authorizer.charge(request.scope, len(bulk.items))
     bulks: BulkService = request.app.state.bulks
+    by = caller.actor
     if atomic:
-        return _response(await bulks.run_atomic(caller.workspace, bulk, idempotency_key))
+        return _response(await bulks.run_atomic(caller.workspace, bulk, idempotency_key, by=by))
     if idempotency_key is None:
-        return _response(await bulks.run(caller.workspace, bulk))
-    return _response(await bulks.run_once(caller.workspace, bulk, idempotency_key))
+        return _response(await bulks.run(caller.workspace, bulk, by=by))
+    return _response(await bulks.run_once(caller.workspace, bulk, idempotency_key, by=by))
 
 
 def _response(response: BulkResponse) -> Response:

@@ -11,6 +11,7 @@ from pynamodb.expressions.condition import Condition
 from api.dynamodb.item_json import NOT_EXISTS, Item
 from api.errors import OutcomeUnknown, RequestInProgress, StoreUnavailable
 from api.http.etags import parse_strong
+from api.principal import Actor
 from api.problem import Problem
 from api.tasks import updates
 from api.tasks.bulk_models import BulkChange, BulkDeletion, BulkItem, BulkRequest, Result, done
@@ -177,11 +178,11 @@ class Transaction:
             return await self._repository.read(write.key)
 
 
-def writes_of(workspace: str, bulk: BulkRequest, origin: Origin) -> list[Write]:
+def writes_of(workspace: str, bulk: BulkRequest, origin: Origin, by: Actor) -> list[Write]:
     writes = []
     for place, item in enumerate(bulk.items):
         with _problem_of(place):
-            writes.append(Write.of(workspace, item, origin.stamp(place)))
+            writes.append(Write.of(workspace, item, origin.stamp(place, origin.began, by)))
     return writes
 
 

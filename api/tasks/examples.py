@@ -7,7 +7,7 @@ from api.values import EXAMPLE_CURSOR
 ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 OTHER_ID = "01ARZ3NDEKTSV4RRFFQ69G5FAW"
 ETAG = '"a5a7d12d3d028369"'
-
+ACTOR = {"key_id": "01ARZ3NDEKTSV4RRFFQ69G5FAW", "label": "backup script"}
 TASK = {
     "id": ID,
     "title": "Write it down",
@@ -21,6 +21,8 @@ TASK = {
     "created_at": "2027-01-04T08:00:00.000Z",
     "updated_at": "2027-01-04T08:00:00.000Z",
     "completed_at": None,
+    "created_by": ACTOR,
+    "updated_by": ACTOR,
     "version": 1,
     "etag": ETAG,
 }

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from api.principal import Actor
 from api.values import (
     ULID_PATTERN,
     VISIBLE_TEXT,
@@ -173,6 +174,8 @@ class Task:
         Timestamp | None,
         Field(description="When the task was last moved to `done`.", examples=[None]),
     ]
+    created_by: Annotated[Actor, Field(description="Who created the task.")]
+    updated_by: Annotated[Actor, Field(description="Who changed the task last.")]
     version: Annotated[
         int,
         Field(ge=1, description="Starts at 1 and grows by 1 with each change.", examples=[1]),

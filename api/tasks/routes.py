@@ -139,10 +139,10 @@ async def create_task(
     new: Annotated[NewTask, Body(openapi_examples=example_references("title_alone", "new_task"))],
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    tasks = _tasks(request)
+    tasks, by = _tasks(request), caller.actor
     if idempotency_key is None:
-        return _created(await tasks.create(caller.workspace, new))
-    return _created(await tasks.create_once(caller.workspace, new, idempotency_key))
+        return _created(await tasks.create(caller.workspace, new, by))
+    return _created(await tasks.create_once(caller.workspace, new, idempotency_key, by=by))
 
 
 @router.get(
@@ -242,11 +242,12 @@ async def change_task(
     ],
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    tasks, match = _tasks(request), etags.parse_strong(if_match)
+    tasks, match, by = _tasks(request), etags.parse_strong(if_match), caller.actor
     if idempotency_key is None:
-        return _task_response(await tasks.change(caller.workspace, task_id, match, change))
+        changed = await tasks.change(caller.workspace, task_id, match, change, by)
+        return _task_response(changed)
     return _task_response(
-        await tasks.change_once(caller.workspace, task_id, match, change, idempotency_key)
+        await tasks.change_once(caller.workspace, task_id, match, change, idempotency_key, by=by)
     )
 
 
@@ -271,5 +272,6 @@ async def change_task(
 async def delete_task(
     request: Request, caller: Writer, task_id: TaskId, if_match: IfMatch
 ) -> Response:
-    await _tasks(request).delete(caller.workspace, task_id, etags.parse_strong(if_match))
+    match = etags.parse_strong(if_match)
+    await _tasks(request).delete(caller.workspace, task_id, match, caller.actor)
     return Response(status_code=204)

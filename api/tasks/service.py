@@ -4,6 +4,7 @@ from api.clock import Clock
 from api.cursor import Cursors
 from api.http.etags import Match
 from api.metrics import Metrics
+from api.principal import NO_KEY, Actor
 from api.tasks.errors import IdempotencyKeyReused
 from api.tasks.fair_semaphore import FairSemaphore
 from api.tasks.idempotency import Claim, Replay, claim
@@ -41,18 +42,18 @@ class TaskService:
             Status.DONE: metrics.task_lead_seconds,
         }
 
-    async def create(self, workspace: str, new: NewTask, stamp: Stamp | None = None) -> Task:
-        task = new_task(new, stamp or Stamp.new(self._clock()))
+    async def create(self, workspace: str, new: NewTask, by: Actor | Stamp = NO_KEY) -> Task:
+        task = new_task(new, self._stamp(by))
         if await self._repository.add(TaskKey(workspace, task.id), task):
             self.count_created(task)
         return task
 
     async def create_once(
-        self, workspace: str, new: NewTask, idempotency_key: str
+        self, workspace: str, new: NewTask, idempotency_key: str, *, by: Actor = NO_KEY
     ) -> Task | Replay:
         """Create a task under an idempotency key, or replay the earlier response."""
         now = self._clock()
-        task = new_task(new, Stamp.new(now))
+        task = new_task(new, Stamp.new(now, by))
         claimed = claim(workspace, idempotency_key, "POST tasks", dict(new), now)
         replay = await self._repository.add_once(TaskKey(workspace, task.id), task, claimed)
         return self._checked(replay, claimed) if replay else self.count_created(task)
@@ -66,19 +67,26 @@ class TaskService:
         task_id: str,
         match: Match,
         change: TaskChange,
-        stamp: Stamp | None = None,
+        by: Actor | Stamp = NO_KEY,
     ) -> Task:
-        update = update_of(match, change, stamp or Stamp.new(self._clock()))
+        update = update_of(match, change, self._stamp(by))
         with problems_of(update):
             updated = await self._repository.change(key_of(workspace, task_id), update)
         return self._counted(updated)
 
-    async def change_once(
-        self, workspace: str, task_id: str, match: Match, change: TaskChange, idempotency_key: str
+    async def change_once(  # noqa: PLR0913 - one request's parts
+        self,
+        workspace: str,
+        task_id: str,
+        match: Match,
+        change: TaskChange,
+        idempotency_key: str,
+        *,
+        by: Actor = NO_KEY,
     ) -> Task | Replay:
         """Change a task under an idempotency key, or replay the earlier response."""
         now = self._clock()
-        update = update_of(match, change, Stamp.new(now))
+        update = update_of(match, change, Stamp.new(now, by))
         claimed = claim(workspace, idempotency_key, f"PATCH {task_id}", change.content(), now)
         with problems_of(update):
             done = await self._repository.change_once(key_of(workspace, task_id), update, claimed)
@@ -87,10 +95,10 @@ class TaskService:
         return self._counted(done)
 
     async def delete(
-        self, workspace: str, task_id: str, match: Match, stamp: Stamp | None = None
+        self, workspace: str, task_id: str, match: Match, by: Actor | Stamp = NO_KEY
     ) -> None:
         """Delete a task; deleting the same state again succeeds for 24 hours."""
-        deletion = deletion_of(match, stamp or Stamp.new(self._clock()))
+        deletion = deletion_of(match, self._stamp(by))
         with problems_of(deletion):
             await self._repository.delete(key_of(workspace, task_id), deletion)
 
@@ -121,6 +129,10 @@ class TaskService:
         if task.status in self._durations:
             seconds = seconds_between(task.created_at, task.updated_at)
             self._durations[task.status].observe(seconds)
+
+    def _stamp(self, by: Actor | Stamp) -> Stamp:
+        """Return a new stamp, unless the write is one of a bulk, which has made it."""
+        return by if isinstance(by, Stamp) else Stamp.new(self._clock(), by)
 
     def _counted(self, updated: UpdatedTask) -> Task:
         task, previous = updated

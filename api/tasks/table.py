@@ -11,6 +11,7 @@ from pynamodb.models import Model
 
 from api.dynamodb.item_json import Item, to_attribute
 from api.http.etags import etag_of, revision_of
+from api.principal import NO_KEY, Actor
 from api.tasks.list_models import folded
 from api.tasks.models import STATES, Priority, State, Status, Task
 
@@ -32,6 +33,8 @@ LIST_ATTRIBUTES = ("status_scope", "project_scope", "assignee_scope", *OPEN_ORDE
 # Ten times as fast as Status(value).
 STATUSES = {status.value: status for status in Status}
 PRIORITIES = {priority.value: priority for priority in Priority}
+# The fields with who made a write, as `<id of the API key>#<its label>`; absent without a key.
+ACTORS = ("created_by", "updated_by")
 RANKS = {priority: str(rank) for rank, priority in enumerate(Priority)}
 
 
@@ -83,6 +86,8 @@ class TaskItem(Model):
     created_at = UnicodeAttribute()
     updated_at = UnicodeAttribute()
     completed_at = UnicodeAttribute(null=True)
+    created_by = UnicodeAttribute(null=True)
+    updated_by = UnicodeAttribute(null=True)
     version = NumberAttribute()
     revision = UnicodeAttribute()
     revision_1 = UnicodeAttribute()
@@ -156,7 +161,21 @@ def attributes_of(key: TaskKey, values: dict[str, Any]) -> dict[str, Any]:
         attributes["updated_order"] = updated_order(key, values["updated_at"])
     if "priority" in values:
         attributes["priority_order"] = f"{RANKS[values['priority']]}#{key.task_id}"
+    for field in ACTORS:
+        if field in values:
+            attributes[field] = actor_attribute(values[field])
     return attributes
+
+
+def actor_attribute(actor: Actor) -> str | None:
+    return actor.key_id and f"{actor.key_id}#{actor.label}"
+
+
+def actor_of(item: Item, name: str) -> Actor:
+    if name not in item:
+        return NO_KEY
+    key_id, _, label = item[name]["S"].partition("#")
+    return Actor(key_id, label)
 
 
 def updated_order(key: TaskKey, timestamp: str) -> str:
@@ -199,6 +218,8 @@ def task_of(item: Item) -> Task:
         created_at=item["created_at"]["S"],
         updated_at=item["updated_at"]["S"],
         completed_at=item["completed_at"]["S"] if "completed_at" in item else None,
+        created_by=actor_of(item, "created_by"),
+        updated_by=actor_of(item, "updated_by"),
         version=int(item["version"]["N"]),
         etag=etag_of(item["revision"]["S"]),
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple, Self
 
 from api.http.etags import Match, etag_of, new_revision, revision_of
+from api.principal import NO_KEY, Actor
 from api.tasks.errors import IllegalMove, StaleEtag, TaskNotFound
 from api.tasks.idempotency import RECORD_LIFETIME
 from api.tasks.items import ConditionFailedError
@@ -22,16 +23,17 @@ ULID_BYTES = 10
 
 
 class Stamp(NamedTuple):
-    """What is new in a write: its time, its revision, and the id if it creates a task."""
+    """What is new in a write: its time, revision and author, and the id if it creates a task."""
 
     now: datetime
     revision: str
+    by: Actor
     # Without one, the task gets the next id.
     task_id: str | None = None
 
     @classmethod
-    def new(cls, now: datetime) -> Self:
-        return cls(now, new_revision())
+    def new(cls, now: datetime, by: Actor = NO_KEY) -> Self:
+        return cls(now, new_revision(), by)
 
 
 class Origin(NamedTuple):
@@ -45,15 +47,16 @@ class Origin(NamedTuple):
         # To the millisecond, as a record stores it: a repetition derives the same ids from it.
         return cls(datetime.fromisoformat(rfc3339(now)), os.urandom(SEED_BYTES).hex())
 
-    def stamp(self, place: int) -> Stamp:
-        """Return the stamp of an item: the same one each time.
+    def stamp(self, place: int, now: datetime, by: Actor) -> Stamp:
+        """Return the stamp of an item: each time with the same id and revision.
 
-        The ids of new tasks sort by the places of their items.
+        The ids of new tasks sort by the places of their items. The time is that of the run which
+        makes the write, because a change is found by it.
         """
         digest = hashlib.sha256(f"{self.seed}\n{place}".encode()).digest()
         revision, rest = digest[:REVISION_BYTES], digest[REVISION_BYTES:]
         task_id = ulid_of(self.began, bytes([place]) + rest[: ULID_BYTES - 1])
-        return Stamp(self.began, revision.hex(), task_id)
+        return Stamp(now, revision.hex(), by, task_id)
 
 
 def new_task(new: NewTask, stamp: Stamp) -> Task:
@@ -64,6 +67,8 @@ def new_task(new: NewTask, stamp: Stamp) -> Task:
         created_at=timestamp,
         updated_at=timestamp,
         completed_at=timestamp if new.status is Status.DONE else None,
+        created_by=stamp.by,
+        updated_by=stamp.by,
         version=1,
         etag=etag_of(stamp.revision),
     )
@@ -72,6 +77,7 @@ def new_task(new: NewTask, stamp: Stamp) -> Task:
 def update_of(match: Match, change: TaskChange, stamp: Stamp) -> TaskUpdate:
     values = change.values()
     values["updated_at"] = timestamp = rfc3339(stamp.now)
+    values["updated_by"] = stamp.by
     wanted, labels = values.get("status"), change.label_change()
     if wanted is None:
         return TaskUpdate(match, values, stamp.revision, labels=labels)

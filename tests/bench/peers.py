@@ -17,7 +17,7 @@ from api.clock import system_clock
 from api.http import problem_handlers
 from api.http.context import RequestContext
 from api.http.dependencies import JSON, MERGE_PATCH
-from api.principal import ANONYMOUS, Scope
+from api.principal import ANONYMOUS, NO_KEY, Scope
 from api.tasks import routes as own_routes
 from api.tasks.list_models import TaskPage, page_json
 from api.tasks.models import NewTask, Task, TaskChange, task_json
@@ -312,6 +312,8 @@ def _plain_task(item: dict[str, Any]) -> Task:
         created_at=item["created_at"],
         updated_at=item["updated_at"],
         completed_at=item.get("completed_at"),
+        created_by=NO_KEY,
+        updated_by=NO_KEY,
         version=int(item["version"]),
         etag=f'"{item["revision"]}"',
     )

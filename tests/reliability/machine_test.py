@@ -40,6 +40,7 @@ DEFAULTS: Json = {
     "assignee": None,
     "due_at": None,
 }
+ANONYMOUS = {"key_id": None, "label": "anonymous"}
 NAMES = st.none() | st.sampled_from(["x", "y"])
 OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
     "description": st.text("d", max_size=3),
@@ -124,7 +125,13 @@ class Tracker(RuleBasedStateMachine):
         assert response.status_code == 201, response.text
         task: Json = response.json()
         moment = rfc3339(self.clock())
-        made = {"created_at": moment, "updated_at": moment, "completed_at": None, "version": 1}
+        made: Json = {
+            "created_at": moment,
+            "updated_at": moment,
+            "completed_at": None,
+            "version": 1,
+        }
+        made |= {"created_by": ANONYMOUS, "updated_by": ANONYMOUS}
         made |= {name: task[name] for name in ("id", "etag")}
         if new.get("status") == "done":
             made["completed_at"] = moment

@@ -14,6 +14,7 @@ from api.errors import TableNotFound
 from api.http.etags import parse_strong
 from api.local.processes import ROOT
 from api.main import transport_for
+from api.principal import Actor
 from api.tasks.errors import TaskNotFound
 from api.tasks.list_models import Sort, TaskPage, TaskQuery
 from api.tasks.models import NewTask, Status, Task, TaskChange
@@ -31,10 +32,11 @@ MAX_BATCH = 25  # DynamoDB's limit
 # Read units of a page of 25 tasks: of one part of an index, and of two that are merged.
 MAX_UNITS = 4
 MAX_UNITS_OF_BOTH = 8
+ACTOR = Actor("01ARZ3NDEKTSV4RRFFQ69G5FAW", "backup script")
 # Just under a kilobyte as an item, so that a write is one unit in the table and in each index.
 NEW = NewTask(
     title="t" * 60,
-    description="d" * 150,
+    description="d" * 50,
     project="p",
     assignee="ada",
     priority="high",
@@ -78,6 +80,8 @@ def _item(number: int, fields: dict[str, Any]) -> dict[str, Any]:
         created_at=moment,
         updated_at=moment,
         completed_at=None,
+        created_by=ACTOR,
+        updated_by=ACTOR,
         version=1,
         etag=f'"{number:016x}"',
     )
@@ -167,7 +171,7 @@ RETITLED = TaskChange(title="u" * 60)
 
 def _change(change: TaskChange) -> Call:
     return lambda service, task: service.tasks.change(
-        WORKSPACE, task.id, parse_strong(task.etag), change
+        WORKSPACE, task.id, parse_strong(task.etag), change, ACTOR
     )
 
 
@@ -176,9 +180,9 @@ def _page(**query: Any) -> Call:
 
 
 PATTERNS: dict[str, Call] = {
-    "create a task": lambda service, _: service.tasks.create(WORKSPACE, NEW),
+    "create a task": lambda service, _: service.tasks.create(WORKSPACE, NEW, ACTOR),
     "create a task with an idempotency key": lambda service, _: service.tasks.create_once(
-        WORKSPACE, NEW, "k"
+        WORKSPACE, NEW, "k", by=ACTOR
     ),
     "read a task": lambda service, task: service.tasks.get(WORKSPACE, task.id),
     "change its title": _change(RETITLED),
@@ -186,13 +190,13 @@ PATTERNS: dict[str, Call] = {
     "move it to in progress": _change(TaskChange(status=Status.IN_PROGRESS)),
     "move it to done": _change(TaskChange(status=Status.DONE)),
     "change its title under `If-Match: *`": lambda service, task: service.tasks.change(
-        WORKSPACE, task.id, ANY, RETITLED
+        WORKSPACE, task.id, ANY, RETITLED, ACTOR
     ),
     "change its title with an idempotency key": lambda service, task: service.tasks.change_once(
-        WORKSPACE, task.id, parse_strong(task.etag), RETITLED, "k"
+        WORKSPACE, task.id, parse_strong(task.etag), RETITLED, "k", by=ACTOR
     ),
     "delete a task": lambda service, task: service.tasks.delete(
-        WORKSPACE, task.id, parse_strong(task.etag)
+        WORKSPACE, task.id, parse_strong(task.etag), ACTOR
     ),
     "page of 25, newest first": _page(),
     "page of 25, last changed first": _page(sort=Sort.UPDATED_DESCENDING),
@@ -232,7 +236,7 @@ async def test_the_documented_costs_are_what_the_store_reports(metered: MeteredS
     for pattern, call in (PATTERNS | PATTERNS_OF_CLOSED_TASKS).items():
         status = Status.DONE if pattern in PATTERNS_OF_CLOSED_TASKS else Status.TODO
         new = NEW.model_copy(update={"status": status})
-        task = await metered.tasks.create(WORKSPACE, new)
+        task = await metered.tasks.create(WORKSPACE, new, ACTOR)
         calls = await metered.consumed(call(metered, task))
         reported[pattern] = (" + ".join(sorted(calls)), sum(calls.values()))
     assert reported == _documented()

@@ -80,6 +80,8 @@ def test_a_task_needs_only_a_title_and_the_response_has_the_defaults(any_client:
         "assignee": None,
         "due_at": None,
         "completed_at": None,
+        "created_by": {"key_id": None, "label": "anonymous"},
+        "updated_by": {"key_id": None, "label": "anonymous"},
         "version": 1,
     }
 
