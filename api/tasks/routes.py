@@ -256,7 +256,7 @@ async def change_task(
     status_code=204,
     response_class=Response,
     summary="Delete a task",
-    description="Safe to repeat: for 24 hours, deleting the same state again succeeds.",
+    description="Safe to repeat: for 30 days, deleting the same state again succeeds.",
     responses={
         204: {"description": "The task is deleted."},
         **failure_responses(

@@ -93,6 +93,8 @@ class TaskItem(Model):
     revision_1 = UnicodeAttribute()
     revision_2 = UnicodeAttribute()
     revision_3 = UnicodeAttribute()
+    deleted_at = UnicodeAttribute(null=True)
+    deleted_by = UnicodeAttribute(null=True)
     expires_at = TTLAttribute(null=True)
 
     all_created = _index("all_scope", "sk")

@@ -6,7 +6,7 @@ one that was read. A test checks that both give the same item.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -16,6 +16,7 @@ from pynamodb.expressions.update import Action, SetAction
 from api.dynamodb.item_json import Item, to_attribute
 from api.errors import InvalidRequest
 from api.http.etags import Match
+from api.principal import Actor
 from api.tasks.models import MAX_LABELS, STATES, LabelChange, State, Status
 from api.tasks.table import (
     DELETED,
@@ -26,18 +27,23 @@ from api.tasks.table import (
     STATUSES,
     TaskItem,
     TaskKey,
+    actor_attribute,
     attributes_of,
     state_partition,
     task_of,
     updated_order,
     with_open_orders,
 )
+from api.values import rfc3339
 
 if TYPE_CHECKING:
     from pynamodb.attributes import Attribute
 
+# How long a deletion shows in the change feed, can be repeated, and can be undone.
+TOMBSTONE_LIFETIME = timedelta(days=30)
 
-class _Set(SetAction):
+
+class Set(SetAction):
     """Sets an attribute to a value; PynamoDB's own action takes five times as long."""
 
     def __init__(self, name: str, value: Any) -> None:
@@ -117,8 +123,8 @@ class TaskUpdate(NamedTuple):
 
     def actions(self, key: TaskKey) -> list[Action]:
         changed = attributes_of(key, self.values)
-        actions = [_action(name, value) for name, value in changed.items()]
-        actions += [SHIFT_REVISIONS, _Set("revision", self.revision), INCREMENT_VERSION]
+        actions = [set_or_remove(name, value) for name, value in changed.items()]
+        actions += [SHIFT_REVISIONS, Set("revision", self.revision), INCREMENT_VERSION]
         if "status" in self.values:
             actions.append(KEEP_STATUS)
         return actions + list(self._open_orders(changed))
@@ -130,7 +136,7 @@ class TaskUpdate(NamedTuple):
             if self.state is State.CLOSED:
                 yield from [attribute.remove()] if self.from_statuses else []
             elif source in changed:
-                yield _Set(name, changed[source])
+                yield Set(name, changed[source])
             elif self.from_statuses:
                 yield attribute.set(getattr(TaskItem, source))
 
@@ -161,12 +167,12 @@ class TaskUpdate(NamedTuple):
 
 
 class TaskDeletion(NamedTuple):
-    """A deletion: the item becomes a tombstone, so that repeating the DELETE succeeds."""
+    """A deletion: the item becomes a tombstone, which shows it, and has what a restore needs."""
 
     match: Match
     revision: str
-    deleted_at: str
-    expires_at: datetime
+    deleted_at: datetime
+    deleted_by: Actor
 
     @property
     def needs_item(self) -> bool:
@@ -184,18 +190,24 @@ class TaskDeletion(NamedTuple):
     def actions(self, key: TaskKey) -> list[Action]:
         return [
             *REMOVE_FROM_LISTS,
-            _Set("all_scope", state_partition(key.workspace, DELETED)),
-            _Set("updated_order", updated_order(key, self.deleted_at)),
+            Set("all_scope", state_partition(key.workspace, DELETED)),
+            Set("updated_order", updated_order(key, rfc3339(self.deleted_at))),
+            Set("deleted_at", rfc3339(self.deleted_at)),
+            *self._author(),
             SHIFT_REVISIONS,
-            _Set("revision", self.revision),
-            TaskItem.expires_at.set(self.expires_at),
+            Set("revision", self.revision),
+            INCREMENT_VERSION,
+            TaskItem.expires_at.set(self.deleted_at + TOMBSTONE_LIFETIME),
         ]
 
+    def _author(self) -> Iterator[Action]:
+        if author := actor_attribute(self.deleted_by):
+            yield Set("deleted_by", author)
+
     def already_applied(self, item: Item) -> bool:
-        """Return whether the item is a tombstone of this deletion, or of the state it named."""
-        return is_tombstone(item) and (
-            self.revision == item["revision"]["S"]
-            or item["revision_1"]["S"] in self.match.revisions
+        """Return whether this deletion was made, or one of the state it named was and stands."""
+        return self.revision in revision_history(item) or (
+            is_tombstone(item) and item["revision_1"]["S"] in self.match.revisions
         )
 
 
@@ -205,7 +217,10 @@ def is_tombstone(item: Item) -> bool:
 
 def last_state(item: Item) -> Item:
     """Return the item as the task last was; a tombstone's own revision is not a task's state."""
-    return item | {"revision": item["revision_1"]} if is_tombstone(item) else item
+    if not is_tombstone(item):
+        return item
+    version = to_attribute(int(item["version"]["N"]) - 1)
+    return item | {"revision": item["revision_1"], "version": version}
 
 
 def revision_history(item: Item) -> list[str]:
@@ -239,14 +254,14 @@ def _has_one_of(revisions: frozenset[str]) -> Condition:
     return TaskItem.revision.is_in(*revisions or {NO_REVISION})
 
 
-def _action(name: str, value: Any) -> Action:
+def set_or_remove(name: str, value: Any) -> Action:
     attribute: Attribute[Any] = getattr(TaskItem, name)
     if value is None:
         return attribute.remove()
     if name == "completed_at":
         # Kept while the task stays done: editing a finished task does not finish it again.
         return attribute.set(attribute | value)
-    return _Set(name, value)
+    return Set(name, value)
 
 
 def _shifted_history(item: Item, revision: str) -> Iterator[tuple[str, Any]]:

@@ -10,7 +10,6 @@ from typing import NamedTuple, Self
 from api.http.etags import Match, etag_of, new_revision, revision_of
 from api.principal import NO_KEY, Actor
 from api.tasks.errors import IllegalMove, StaleEtag, TaskNotFound
-from api.tasks.idempotency import RECORD_LIFETIME
 from api.tasks.items import ConditionFailedError
 from api.tasks.models import MOVES, STATES, NewTask, Status, Task, TaskChange
 from api.tasks.table import TaskKey
@@ -87,7 +86,7 @@ def update_of(match: Match, change: TaskChange, stamp: Stamp) -> TaskUpdate:
 
 
 def deletion_of(match: Match, stamp: Stamp) -> TaskDeletion:
-    return TaskDeletion(match, stamp.revision, rfc3339(stamp.now), stamp.now + RECORD_LIFETIME)
+    return TaskDeletion(match, stamp.revision, stamp.now, stamp.by)
 
 
 def key_of(workspace: str, task_id: str) -> TaskKey:

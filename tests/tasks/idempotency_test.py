@@ -262,16 +262,18 @@ def test_an_idempotency_key_is_stored_as_a_hash(clocked: Client, config: Setting
     assert "4711" not in str(items)
 
 
-def test_records_and_tombstones_expire_after_24_hours_and_tasks_never(
+def test_records_expire_after_24_hours_tombstones_after_30_days_and_tasks_never(
     clocked: Client, clock: Clock, config: Settings
 ) -> None:
     deleted = clocked.create_once("k", "deleted").json()
     clocked.create("kept")
     clocked.delete(f"/v1/tasks/{deleted['id']}", headers={"If-Match": "*"})
     items = _stored(config)
-    tomorrow = {"N": str(int(clock().timestamp()) + 86400)}
+    tomorrow, after_30_days = (
+        {"N": str(int(clock().timestamp()) + days * 86400)} for days in (1, 30)
+    )
     assert {item["title"]["S"]: item.get("expires_at") for item in items if "title" in item} == {
-        "deleted": tomorrow,
+        "deleted": after_30_days,
         "kept": None,
     }
     assert [i["expires_at"] for i in items if "fingerprint" in i] == [tomorrow]
