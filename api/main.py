@@ -39,7 +39,7 @@ from api.logs import RequestLog
 from api.metrics import CLIENT_GONE, Metrics
 from api.principal import DEFAULT_WORKSPACE
 from api.settings import Settings
-from api.tasks import bulk_routes, name_routes
+from api.tasks import bulk_routes, name_routes, trash_routes
 from api.tasks import examples as task_examples
 from api.tasks import routes as task_routes
 from api.tasks.bulk import BulkService
@@ -52,6 +52,7 @@ ROUTERS = (
     # First, so that the path of bulks is not taken for one with a task's id.
     bulk_routes.router,
     task_routes.router,
+    trash_routes.router,
     name_routes.router,
     key_routes.router,
     probes.router,

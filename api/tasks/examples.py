@@ -45,6 +45,10 @@ BRIEF_TASK = {
     name: TASK[name]
     for name in ("id", "title", "status", "priority", "due_at", "project", "assignee", "etag")
 }
+TRASHED_TASK = {name: value for name, value in BRIEF_TASK.items() if name != "etag"} | {
+    "deleted_at": "2027-01-06T08:00:00.000Z",
+    "deleted_by": ACTOR,
+}
 BULK = {
     "items": [
         {"create": {"title": "Write it down"}},
@@ -87,6 +91,7 @@ EXAMPLES = {
     "brief_page": _example(
         "A page under view=brief", {"items": [BRIEF_TASK], "next_cursor": EXAMPLE_CURSOR}
     ),
+    "trash": _example("The last page", {"items": [TRASHED_TASK], "next_cursor": None}),
     "bulk": _example("A new task, a change and a deletion", BULK),
     "bulk_results": _example("Two were done", BULK_RESULTS),
     "names": _example(

@@ -21,6 +21,7 @@ from api.tasks.errors import TaskNotFound
 from api.tasks.idempotency import Claim
 from api.tasks.models import Task
 from api.tasks.table import TaskItem, TaskKey, task_of
+from api.tasks.trash import TaskRestoration
 from api.tasks.updates import TaskDeletion, TaskUpdate
 
 # How often a write under `If-Match: *` re-reads when other writes come in between.
@@ -126,6 +127,47 @@ class Items:
         if updates.is_tombstone(item):
             raise TaskNotFound
         raise ConditionFailedError(task_of(item)) from error
+
+    def restore(self, key: TaskKey, restoration: TaskRestoration) -> Item:
+        """Give a deleted task back, and return it as it is now; one that is there stays."""
+        for _ in range(MAX_REREADS):
+            item = self.read(key.primary_key)
+            if item is None:
+                raise TaskNotFound
+            if not updates.is_tombstone(item) or restoration.was_made(item):
+                return updates.last_state(item)
+            if restoration.is_late(item):
+                raise TaskNotFound
+            if (restored := self._restore_from(item, key, restoration)) is not None:
+                return restored
+        raise StoreThrottled("Other requests keep changing this task.")
+
+    def _restore_from(
+        self, tombstone: Item, key: TaskKey, restoration: TaskRestoration
+    ) -> Item | None:
+        """Return the restored item, or None if the tombstone is no longer as it was read."""
+        revision = tombstone["revision"]["S"]
+        try:
+            response = self._table.update_item(
+                *key.primary_key,
+                actions=restoration.actions(key, tombstone),
+                condition=TaskItem.revision == revision,
+                return_values=ALL_NEW,
+            )
+        except UpdateError as error:
+            if not store_errors.condition_failed(error):
+                raise
+            self._require_history(error, key, revision)
+            return None
+        restored: Item = response["Attributes"]
+        return restored
+
+    def _require_history(self, error: UpdateError, key: TaskKey, revision: str) -> None:
+        """Raise a refusal of unknown outcome that the item's history cannot explain."""
+        if store_errors.outcome_unknown(error):
+            item = self._read_after(error, key.primary_key)
+            if item is None or not updates.covers(item, frozenset({revision})):
+                raise error
 
     def write_once(self, claim: Claim, task: Task, put: dict[str, Any]) -> Item | None:
         """Write an item and its idempotency record, or neither; return an earlier record."""

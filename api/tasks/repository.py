@@ -18,6 +18,7 @@ from api.tasks.names import NameCounter, NameField, NamesInUse
 from api.tasks.pages import PageReader
 from api.tasks.query_plan import QueryPlan
 from api.tasks.table import TaskItem, TaskKey, item_of, task_of
+from api.tasks.trash import TaskRestoration, TrashedTask, trashed_task_of
 from api.tasks.updates import TaskDeletion, TaskUpdate
 
 
@@ -105,6 +106,18 @@ class TaskRepository:
     @run_on_loop
     def delete(self, key: TaskKey, deletion: TaskDeletion) -> None:
         self._items.write(key, deletion)
+
+    @run_on_loop
+    def restore(self, key: TaskKey, restoration: TaskRestoration) -> Task:
+        return task_of(self._items.restore(key, restoration))
+
+    @run_on_loop
+    def trash(
+        self, plan: QueryPlan, limit: int, position: str | None
+    ) -> tuple[list[TrashedTask], str | None]:
+        """Read a page of tombstones, and return it with the position of the next one."""
+        items, next_position = PageReader(self._table, plan, limit, position).read()
+        return [trashed_task_of(item) for item in items], next_position
 
     @run_on_loop
     def page(

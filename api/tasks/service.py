@@ -14,6 +14,7 @@ from api.tasks.names import NameField, NamesInUse
 from api.tasks.query_plan import plan_query
 from api.tasks.repository import TaskRepository, UpdatedTask
 from api.tasks.table import TaskKey
+from api.tasks.trash import TaskRestoration, TrashPage, TrashQuery, plan_trash
 from api.tasks.writes import Stamp, deletion_of, key_of, new_task, problems_of, update_of
 from api.values import seconds_between
 
@@ -97,10 +98,25 @@ class TaskService:
     async def delete(
         self, workspace: str, task_id: str, match: Match, by: Actor | Stamp = NO_KEY
     ) -> None:
-        """Delete a task; deleting the same state again succeeds for 24 hours."""
+        """Delete a task; deleting the same state again succeeds for 30 days."""
         deletion = deletion_of(match, self._stamp(by))
         with problems_of(deletion):
             await self._repository.delete(key_of(workspace, task_id), deletion)
+
+    async def restore(self, workspace: str, task_id: str, by: Actor = NO_KEY) -> Task:
+        """Give a deleted task back within 30 days; one that is there is returned as it is."""
+        stamp = Stamp.new(self._clock(), by)
+        restoration = TaskRestoration(stamp.revision, stamp.now, stamp.by)
+        return await self._repository.restore(key_of(workspace, task_id), restoration)
+
+    async def trash(self, workspace: str, query: TrashQuery) -> TrashPage:
+        context = f"{workspace}\ntrash"
+        position = None if query.cursor is None else self._cursors.open(query.cursor, context)
+        plan = plan_trash(workspace, self._clock())
+        async with self._lists.admit(workspace):
+            tasks, next_position = await self._repository.trash(plan, query.limit, position)
+        next_cursor = self._cursors.seal(next_position, context) if next_position else None
+        return TrashPage(tasks, next_cursor)
 
     async def list(self, workspace: str, query: TaskQuery) -> TaskPage:
         if query.is_empty:

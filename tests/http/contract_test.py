@@ -21,6 +21,7 @@ TEXT = {"Content-Type": "text/plain"}
 PATCH = {"Content-Type": MERGE_PATCH, "If-Match": "*"}
 TASKS, TASK = "/v1/tasks", "/v1/tasks/{task_id}"
 BULK = "/v1/tasks/bulk"
+RESTORE, TRASH = "/v1/tasks/{task_id}/restore", "/v1/trash"
 NAMES = ("/v1/projects", "/v1/labels", "/v1/assignees")
 KEYS, KEY = "/v1/keys", "/v1/keys/{key_id}"
 UNKNOWN_ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -55,6 +56,12 @@ def _request(method: str, path: str, **options: Any) -> Provocation:
 def _atomic_stale(client: Client) -> httpx.Response:
     deletion = {"id": client.create()["id"], "etag": STALE["If-Match"]}
     return client.post(f"{BULK}?atomic=true", json={"items": [{"delete": deletion}]})
+
+
+def _restore(client: Client) -> httpx.Response:
+    path = f"{TASKS}/{client.create()['id']}"
+    client.delete(path, headers={"If-Match": "*"})
+    return client.post(f"{path}/restore")
 
 
 def _page_again(client: Client) -> httpx.Response:
@@ -101,6 +108,8 @@ SCOPES: dict[tuple[str, str], tuple[Scope, Scope]] = {
     ("get", TASK): (Scope.READ, Scope.WRITE),
     ("patch", TASK): (Scope.WRITE, Scope.READ),
     ("delete", TASK): (Scope.WRITE, Scope.READ),
+    ("post", RESTORE): (Scope.WRITE, Scope.READ),
+    ("get", TRASH): (Scope.READ, Scope.WRITE),
     ("post", BULK): (Scope.WRITE, Scope.READ),
     **{("get", path): (Scope.READ, Scope.WRITE) for path in NAMES},
     ("post", KEYS): (Scope.ADMIN, Scope.WRITE),
@@ -148,6 +157,13 @@ PROVOCATIONS: dict[tuple[str, str, int], Provocation] = {
     ("delete", TASK, 422): _on_task("DELETE", {"If-Match": "bare"}),
     ("delete", TASK, 428): _on_task("DELETE", {}),
     ("delete", TASK, 503): _request("DELETE", UNKNOWN_TASK, headers={"If-Match": "*"}),
+    ("post", RESTORE, 200): _restore,
+    ("post", RESTORE, 404): _request("POST", f"{UNKNOWN_TASK}/restore"),
+    ("post", RESTORE, 503): _request("POST", f"{UNKNOWN_TASK}/restore"),
+    ("get", TRASH, 200): _request("GET", TRASH),
+    ("get", TRASH, 400): _request("GET", TRASH, params={"cursor": "forged"}),
+    ("get", TRASH, 422): _request("GET", TRASH, params={"limit": 0}),
+    ("get", TRASH, 503): _request("GET", TRASH),
     ("post", BULK, 200): _request("POST", BULK, json=NEW_BULK),
     ("post", BULK, 404): _request("POST", f"{BULK}?atomic=true", json=NEW_BULK),
     ("post", BULK, 409): _request("POST", f"{BULK}?atomic=true", json=CREATES),

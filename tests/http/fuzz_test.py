@@ -100,7 +100,9 @@ def _aim_at_existing_data(case: schemathesis.Case[Any], client: Client) -> None:
     if case.operation.label == "GET /v1/tasks":
         _drop_contradictions(case.query)
     if "task_id" in case.path_parameters:
-        case.path_parameters["task_id"] = client.create()["id"]
+        task_id = case.path_parameters["task_id"] = client.create()["id"]
+        if case.operation.label.endswith("/restore"):
+            client.delete(f"/v1/tasks/{task_id}", headers={"If-Match": "*"})
     if "if-match" in case.headers:
         case.headers["if-match"] = "*"
     if "idempotency-key" in case.headers:

@@ -81,6 +81,7 @@ FILTERS = st.fixed_dictionaries(
     },
 ).map(_consistent)
 LEGAL = {before.value: {after.value for after in moves} for before, moves in MOVES.items()}
+TRASHED = timedelta(days=30)
 NEVER = '"0000000000000000"'
 
 
@@ -115,6 +116,7 @@ class Tracker(RuleBasedStateMachine):
         super().__init__()
         self.tasks: dict[str, Json] = {}
         self.gone: dict[str, Json] = {}
+        self.deleted_at: dict[str, datetime] = {}
         self.sent: list[Sent] = []
         for task in self.client.walk(limit=100, state="all"):
             self.client.delete(f"/v1/tasks/{task['id']}", headers={"If-Match": "*"})
@@ -156,6 +158,42 @@ class Tracker(RuleBasedStateMachine):
         else:
             assert status == 204
             self.gone[task_id] = self.tasks.pop(task_id)
+            self.deleted_at[task_id] = self.clock()
+
+    @rule(task_id=ids)
+    def restore(self, task_id: str) -> None:
+        """Within 30 days a deleted task is given back; one that is there stays."""
+        response = self.client.post(f"/v1/tasks/{task_id}/restore")
+        if task_id in self.gone and self.deleted_at[task_id] <= self.clock() - TRASHED:
+            assert response.status_code == 404
+            return
+        after = response.json()
+        if task_id in self.gone:
+            before = self.gone.pop(task_id)
+            assert after["etag"] != before["etag"]
+            version, moment = before["version"] + 2, rfc3339(self.clock())
+            changed = {"version": version, "updated_at": moment, "etag": after["etag"]}
+            self.tasks[task_id] = before | changed
+        assert after == self.tasks[task_id]
+
+    @rule(limit=st.integers(1, 5))
+    def walk_the_trash(self, limit: int) -> None:
+        """It holds what can be restored."""
+        first = self.clock() - TRASHED
+        expected = {each for each in self.gone if self.deleted_at[each] > first}
+        # Earlier sequences have left tasks, too.
+        found = [task["id"] for task in self._trash(limit)]
+        assert expected == self.gone.keys() & set(found)
+        assert len(found) == len(set(found))
+
+    def _trash(self, limit: int) -> Iterator[Json]:
+        cursor: Json = {}
+        while True:
+            page = self.client.get("/v1/trash", params={"limit": limit, **cursor}).json()
+            yield from page["items"]
+            if page["next_cursor"] is None:
+                return
+            cursor = {"cursor": page["next_cursor"]}
 
     @rule(task_id=ids)
     def read(self, task_id: str) -> None:

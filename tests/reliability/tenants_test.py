@@ -26,7 +26,9 @@ MISSING = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 TENANTS = st.sampled_from([0, 1])
 KEYS = st.sampled_from(["k1", "k2"])
 TITLES = st.sampled_from(["x", "y"])
-REQUEST_KINDS = st.sampled_from(["read", "read again", "change", "change once", "delete"])
+REQUEST_KINDS = st.sampled_from(
+    ["read", "read again", "change", "change once", "delete", "restore"]
+)
 
 
 class Attempt(NamedTuple):
@@ -50,6 +52,8 @@ class Attempt(NamedTuple):
             case "change once":
                 once = {**match, "Idempotency-Key": "k1"}
                 return client.patch(path, headers=once, json={"title": "stolen"})
+            case "restore":
+                return client.post(f"{path}/restore", headers=same)
             case _:
                 return client.delete(path, headers=match)
 

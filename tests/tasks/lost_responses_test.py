@@ -243,3 +243,35 @@ async def test_a_failed_read_has_no_unknown_outcome(service: LossyService, task:
         with pytest.raises(StoreUnavailable) as failed:
             await service.get(task)
     assert not isinstance(failed.value, OutcomeUnknown)
+
+
+async def test_a_deletion_is_found_behind_a_restore_of_others(
+    service: LossyService, task: Task
+) -> None:
+    """It was made, although the task is there again."""
+
+    async def restore() -> None:
+        await service.tasks.restore(WORKSPACE, task.id)
+
+    async with service.losing(restore):
+        await service.delete(task)
+    assert (await service.get(task)).version == 3
+
+
+async def test_a_retried_restore_is_found_in_the_task(service: LossyService, task: Task) -> None:
+    await service.delete(task)
+    async with service.losing():
+        restored = await service.tasks.restore(WORKSPACE, task.id)
+    assert restored == await service.get(task)
+    assert restored.version == 3
+
+
+async def test_a_retried_restore_does_not_undo_a_later_deletion(
+    service: LossyService, task: Task
+) -> None:
+    await service.delete(task)
+    async with service.losing(service.others_delete):
+        restored = await service.tasks.restore(WORKSPACE, task.id)
+    assert restored.version == 3
+    with pytest.raises(TaskNotFound):
+        await service.get(task)

@@ -20,6 +20,7 @@ from api.tasks.list_models import Sort, TaskPage, TaskQuery
 from api.tasks.models import NewTask, Status, Task, TaskChange
 from api.tasks.names import NameField
 from api.tasks.table import TaskKey, item_of
+from api.tasks.trash import TrashQuery
 from api.values import DEFAULT_PAGE_LIMIT, rfc3339
 from tests.support import botocore_transport
 from tests.support.botocore_transport import BotocoreTransport
@@ -216,6 +217,10 @@ PATTERNS: dict[str, Call] = {
 }
 
 
+PATTERNS_OF_DELETED_TASKS: dict[str, Call] = {
+    "restore it": lambda service, task: service.tasks.restore(WORKSPACE, task.id, ACTOR),
+    "page of 25 of the trash": lambda service, _: service.tasks.trash(WORKSPACE, TrashQuery()),
+}
 PATTERNS_OF_CLOSED_TASKS: dict[str, Call] = {
     "reopen it": _change(TaskChange(status=Status.TODO)),
     "change the due time of a closed task": _change(TaskChange(due_at="2027-02-01T00:00:00Z")),
@@ -232,11 +237,16 @@ async def test_the_documented_costs_are_what_the_store_reports(metered: MeteredS
     """Each row of docs/data-model.md has the operations and request units of its pattern."""
     metered.fill(1100)
     metered.fill(60, first=500_000, status=Status.DONE)
+    for _ in range(30):
+        task = await metered.tasks.create(WORKSPACE, NEW, ACTOR)
+        await metered.tasks.delete(WORKSPACE, task.id, ANY, ACTOR)
     reported = {}
-    for pattern, call in (PATTERNS | PATTERNS_OF_CLOSED_TASKS).items():
+    for pattern, call in (PATTERNS | PATTERNS_OF_CLOSED_TASKS | PATTERNS_OF_DELETED_TASKS).items():
         status = Status.DONE if pattern in PATTERNS_OF_CLOSED_TASKS else Status.TODO
         new = NEW.model_copy(update={"status": status})
         task = await metered.tasks.create(WORKSPACE, new, ACTOR)
+        if pattern in PATTERNS_OF_DELETED_TASKS:
+            await metered.tasks.delete(WORKSPACE, task.id, ANY, ACTOR)
         calls = await metered.consumed(call(metered, task))
         reported[pattern] = (" + ".join(sorted(calls)), sum(calls.values()))
     assert reported == _documented()
