@@ -10,14 +10,14 @@ import base64
 import gzip
 import json
 import os
+import re
 import signal
 import ssl
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ import yaml
 from api.local import processes
 from api.local.processes import ROOT
 from monitoring import programs
+from monitoring.programs import EndedError, Program
 
 CONFIGURATION = ROOT / "monitoring" / "prometheus"
 ALERTMANAGER_CONFIGURATION = ROOT / "monitoring" / "alertmanager"
@@ -36,7 +37,7 @@ READY_SECONDS = 60
 # The API's certificate is for its public name, and this is localhost.
 UNVERIFIED = ssl._create_unverified_context()  # noqa: S323,SLF001
 
-RunningProcess = AbstractContextManager[subprocess.Popen[bytes]]
+RunningProgram = AbstractContextManager[Program]
 
 
 class NotHereError(Exception):
@@ -54,12 +55,13 @@ def packed(path: Path) -> str:
     return base64.b64encode(gzip.compress(path.read_bytes(), mtime=0)).decode()
 
 
-def environment(scheme: str = "http") -> dict[str, str]:
-    """Return the variables with Prometheus' configuration, for an API that serves a scheme."""
+def environment(scheme: str = "http", port: int = API) -> dict[str, str]:
+    """Return the variables with Prometheus' configuration, for an API at a scheme and a port."""
     rules = {f"PROMETHEUS_RULES_{path.stem.upper()}": packed(path) for path in rule_files()}
     configuration = (CONFIGURATION / "prometheus.yml").read_text()
     # As in terraform/configuration.tf.
     configuration = configuration.replace("scheme: http\n", f"scheme: {scheme}\n")
+    configuration = configuration.replace(f"[localhost:{API}]", f"[localhost:{port}]")
     return {"PROMETHEUS_CONFIG": configuration, **rules}
 
 
@@ -78,11 +80,21 @@ def api_scheme(settings: Mapping[str, str]) -> str:
     return "https" if tls else "http"
 
 
+def api_port(settings: Mapping[str, str]) -> int:
+    """Return the port that the API listens on with these environment variables.
+
+    Raises:
+        NotHereError: it is not one that Prometheus can be told.
+    """
+    port = settings.get("PORT") or str(API)
+    if not re.fullmatch("[1-9][0-9]{0,4}", port):
+        raise NotHereError(f"PORT={port} is not a port; the default is PORT={API}")
+    return int(port)
+
+
 @contextmanager
-def running(
-    data: Path, *, log: Path | None = None, **settings: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the containers, and yield the API's process. The settings are environment variables.
+def running(data: Path, *, log: Path | None = None, **settings: str) -> Iterator[Sequence[Program]]:
+    """Run the containers, and yield them. The settings are environment variables.
 
     The API logs to this process' standard error, unless a file is given.
 
@@ -91,47 +103,51 @@ def running(
     """
     node_exporter = _program("node-exporter")
     _program("prometheus")
-    _require_free_ports()
+    port = api_port(os.environ | settings)
+    _require_free_ports(port)
     flags = (ROOT / "monitoring/node-exporter/flags").read_text().splitlines()
     launcher = [sys.executable, "-m", "api.local.launcher", "--data", str(data)]
-    api = {"HOST": "127.0.0.1", "PORT": str(API), **settings}
+    configuration = environment(api_scheme(os.environ | settings), port)
+    api = {"HOST": "127.0.0.1", "PORT": str(port), **settings}
     with ExitStack() as stack:
-        if has_alertmanager():
-            stack.enter_context(alertmanager(data, ALERTMANAGER, settings))
-        stack.enter_context(
-            programs.running([node_exporter, *flags], ROOT, {}, data / "node-exporter.log")
-        )
-        configuration = environment(api_scheme(os.environ | settings))
-        stack.enter_context(prometheus(data, PROMETHEUS, configuration | settings))
-        yield stack.enter_context(programs.running(launcher, ROOT, api, log))
+        parts = [alertmanager(data, ALERTMANAGER, settings)] if has_alertmanager() else []
+        parts += [
+            programs.running(
+                "node-exporter", [node_exporter, *flags], ROOT, {}, data / "node-exporter.log"
+            ),
+            prometheus(data, PROMETHEUS, configuration | settings),
+            programs.running("The API", launcher, ROOT, api, log),
+        ]
+        yield [stack.enter_context(part) for part in parts]
 
 
-def alertmanager(data: Path, port: int, settings: Mapping[str, str]) -> RunningProcess:
+def alertmanager(data: Path, port: int, settings: Mapping[str, str]) -> RunningProgram:
     """Run Alertmanager with the shipped configuration, unless the settings have another."""
     return _started(
         ALERTMANAGER_CONFIGURATION, data, port, {**alertmanager_environment(), **settings}
     )
 
 
-def prometheus(data: Path, port: int, settings: Mapping[str, str], *flags: str) -> RunningProcess:
+def prometheus(data: Path, port: int, settings: Mapping[str, str], *flags: str) -> RunningProgram:
     """Run Prometheus with the configuration in the settings."""
     return _started(CONFIGURATION, data, port, settings, *flags)
 
 
 def _started(
     source: Path, data: Path, port: int, settings: Mapping[str, str], *flags: str
-) -> RunningProcess:
+) -> RunningProgram:
     """Run the start.sh of a directory as its container does, in a directory of its own."""
     home = data / source.name
     home.mkdir(parents=True, exist_ok=True)
     listen = f"--web.listen-address=127.0.0.1:{port}"
     command = ["sh", str(source / "start.sh"), listen, *flags]
-    return programs.running(command, home, settings, data / f"{source.name}.log")
+    return programs.running(source.name, command, home, settings, data / f"{source.name}.log")
 
 
-def _require_free_ports() -> None:
-    ports = [API, PROMETHEUS, NODE_EXPORTER, *([ALERTMANAGER] if has_alertmanager() else [])]
-    for port in ports:
+def _require_free_ports(api: int) -> None:
+    if not processes.wait_until_free("127.0.0.1", api, PORT_SECONDS):
+        raise NotHereError(f"Port {api} is in use; try PORT={api + 1} make stack")
+    for port in (PROMETHEUS, NODE_EXPORTER, *([ALERTMANAGER] if has_alertmanager() else [])):
         if not processes.wait_until_free("127.0.0.1", port, PORT_SECONDS):
             raise NotHereError(
                 f"Port {port} is in use, but the configuration needs it. Debian's packages start "
@@ -140,20 +156,22 @@ def _require_free_ports() -> None:
             )
 
 
-def wait_until_ready() -> None:
+def wait_until_ready(parts: Sequence[Program]) -> None:
     """Wait until all respond.
 
     Raises:
         NotHereError: one of them did not.
+        EndedError: one of them ended.
     """
-    for address in (
-        f"{api_scheme(os.environ)}://127.0.0.1:{API}/readyz",
+    addresses = [
+        f"{api_scheme(os.environ)}://127.0.0.1:{api_port(os.environ)}/readyz",
         f"http://127.0.0.1:{PROMETHEUS}/-/ready",
         f"http://127.0.0.1:{NODE_EXPORTER}/metrics",
-    ):
-        _wait_for(address)
+    ]
     if has_alertmanager():
-        _wait_for(f"http://127.0.0.1:{ALERTMANAGER}/-/ready")
+        addresses.append(f"http://127.0.0.1:{ALERTMANAGER}/-/ready")
+    for address in addresses:
+        _wait_for(address, parts)
 
 
 def rule_groups(port: int) -> list[dict[str, Any]]:
@@ -169,9 +187,10 @@ def rule_groups(port: int) -> list[dict[str, Any]]:
     return groups
 
 
-def _wait_for(url: str) -> None:
+def _wait_for(url: str, parts: Sequence[Program] = ()) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not _responds(url):
+        programs.check(parts)
         if time.monotonic() > deadline:
             raise NotHereError(f"{url} did not respond within {READY_SECONDS} s")
         time.sleep(processes.POLL_SECONDS)
@@ -211,15 +230,17 @@ def main() -> None:
     processes.end_with_parent()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        with running(data) as api:
-            wait_until_ready()
+        with running(data) as parts:
+            wait_until_ready(parts)
             url = f"http://127.0.0.1:{PROMETHEUS}/alerts"
             sys.stdout.write(f"  Prometheus     {url} (log in {data.name}/)\n")
             sys.stdout.write(f"  Alertmanager   {where_alerts_go()}\n\n")
             sys.stdout.flush()
-            sys.exit(api.wait())
-    except NotHereError as reason:
+            programs.watch(parts)
+    except (NotHereError, EndedError) as reason:
         sys.exit(str(reason))
+    except OSError as error:
+        sys.exit(f"{error.filename} cannot be used: {error.strerror}")
     except KeyboardInterrupt:
         pass
 

@@ -73,12 +73,12 @@ class Alerting:
         configuration = faster(local_stack.alertmanager_environment()["ALERTMANAGER_CONFIG"])
         self._settings = {"ALERTMANAGER_CONFIG": configuration, **webhooks.settings}
 
-    def alertmanager(self) -> local_stack.RunningProcess:
+    def alertmanager(self) -> local_stack.RunningProgram:
         return local_stack.alertmanager(self._data, self.port, self._settings)
 
     def prometheus(
         self, api: Target, others: Target | None = None, *, task: str = "1", rules: bool = True
-    ) -> local_stack.RunningProcess:
+    ) -> local_stack.RunningProgram:
         """Run the Prometheus of an ECS task that scrapes these targets."""
         port = free_port()
         text = local_stack.environment()["PROMETHEUS_CONFIG"]

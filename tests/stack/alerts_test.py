@@ -93,7 +93,7 @@ def test_the_switch_is_called_until_prometheus_is_gone(
     with alerting.prometheus(api) as prometheus:
         wait_for(webhooks, "ApiDown", "firing")
         wait_for_the_switch(webhooks, 3)
-        prometheus.kill()
+        prometheus.process.kill()
         wait_until(lambda: webhooks.silent_for() > STOPPED_SECONDS, MAX_WAIT_SECONDS)
     assert {frozenset(call.names) for call in webhooks.switch()} == {frozenset({"Watchdog"})}
     assert {call.path for call in webhooks.of("Watchdog")} == {"/watchdog"}
@@ -108,7 +108,7 @@ def test_the_switch_is_not_called_without_rules(
         wait_for_the_switch(webhooks, 1)
     with alerting.prometheus(api, rules=False) as prometheus:
         wait_until(lambda: webhooks.silent_for() > STOPPED_SECONDS, MAX_WAIT_SECONDS)
-        assert prometheus.poll() is None
+        assert not prometheus.has_ended
     with alerting.prometheus(api):
         wait_for_the_switch(webhooks, 1)
 

@@ -105,9 +105,9 @@ def proxy(
             FaultProxy(url, slow_seconds=SLOW_SECONDS) as proxy,
             local_stack.running(
                 data, log=data / "api.log", DYNAMODB_ENDPOINT=proxy.url, **webhooks.settings
-            ),
+            ) as parts,
         ):
-            local_stack.wait_until_ready()
+            local_stack.wait_until_ready(parts)
             yield proxy
             _save_for_picture(prometheus, start)
     except local_stack.NotHereError as reason:

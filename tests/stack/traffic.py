@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -37,7 +38,7 @@ class Traffic:
 
     async def send(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
         """Send for some seconds, or until a condition holds, and wait for all responses."""
-        address = f"http://127.0.0.1:{local_stack.API}"
+        address = f"http://127.0.0.1:{local_stack.api_port(os.environ)}"
         async with httpx.AsyncClient(base_url=address, timeout=30) as self._client:
             start = time.monotonic()
             requests = itertools.cycle(self._requests())
