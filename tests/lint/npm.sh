@@ -8,12 +8,20 @@ skip() {
     exit 1
 }
 
-install() {
-    command -v npm >/dev/null || skip "npm is not on this machine"
+# Prints why Node.js cannot be used here, if it cannot.
+check_node() {
     local version
-    version=$(node --version)
-    [[ $(printf '%s\n' "$MIN_NODE" "${version#v}" | sort -V | head -1) == "$MIN_NODE" ]] ||
-        skip "Node.js is $version, and the linters need $MIN_NODE"
+    if ! command -v npm >/dev/null || ! version=$(node --version); then
+        echo "npm is not installed; \`make node\` installs it into build/"
+    elif [[ $(printf '%s\n' "$MIN_NODE" "${version#v}" | sort -V | head -1) != "$MIN_NODE" ]]; then
+        echo "Node.js is $version, and $MIN_NODE is needed; \`make node\` installs it into build/"
+    fi
+}
+
+install() {
+    local problem
+    problem=$(check_node)
+    [[ -z $problem ]] || skip "$problem"
     if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
         npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null ||
             skip "npm could not install the linters"
