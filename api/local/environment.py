@@ -29,11 +29,14 @@ def main() -> None:
     parser.add_argument("--any-python", action="store_true", help="keep one of another Python")
     parser.add_argument("--no-deps", action="store_true", help="as pip's")
     arguments = parser.parse_args()
-    # Two commands at once would remove each other's packages.
-    with _lock(arguments.directory.with_name(f"{arguments.directory.name}.lock")):
-        environment = Environment(arguments.directory, any_python=arguments.any_python)
-        if missing := environment.missing(arguments.files):
-            environment.install(missing, ["--no-deps"] if arguments.no_deps else [])
+    try:
+        # Two commands at once would remove each other's packages.
+        with _lock(arguments.directory.with_name(f"{arguments.directory.name}.lock")):
+            environment = Environment(arguments.directory, any_python=arguments.any_python)
+            if missing := environment.missing(arguments.files):
+                environment.install(missing, ["--no-deps"] if arguments.no_deps else [])
+    except OSError as error:
+        sys.exit(f"{error.filename} cannot be written: {error.strerror}")
 
 
 class Environment:

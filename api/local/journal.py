@@ -113,9 +113,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--delete", type=Path, required=True, help="the folder with the data")
     folder = parser.parse_args().delete
-    if folder.exists():
-        _lock(folder, seconds=0)
-        shutil.rmtree(folder)
+    try:
+        if folder.exists():
+            _lock(folder, seconds=0)
+            shutil.rmtree(folder)
+    except OSError as error:
+        sys.exit(f"{error.filename} cannot be deleted: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import secrets
+import socket
 import ssl
 import sys
 import threading
@@ -12,6 +13,7 @@ import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -28,6 +30,8 @@ START_SECONDS = 30
 # How long the store may take then, before the greeting says that it does not respond.
 STORE_SECONDS = 5
 PORT_SECONDS = 3
+CONNECT_SECONDS = 2
+SCHEME_PORTS = {"http": 80, "https": 443}
 # The certificate is for the API's public name; to this process itself, any will do.
 UNVERIFIED = ssl._create_unverified_context()  # noqa: S323,SLF001
 AUTH_TEXTS = {
@@ -45,18 +49,23 @@ def main() -> None:
     _set_secret("CURSOR_SECRET", data / "cursor_secret", secrets.token_hex(32))
     bootstrap_key = key_format.generate(new_ulid(datetime.now(UTC)))
     _set_secret("BOOTSTRAP_KEY", data / "bootstrap_key", bootstrap_key)
+    _require_free_port(read_settings())
     store = _choose_store(data)
     settings = read_settings()
-    if settings.port and not processes.wait_until_free(settings.host, settings.port, PORT_SECONDS):
-        sys.exit(f"Port {settings.port} is in use; try PORT={settings.port + 1} make run")
     logs.configure(settings)
     threading.Thread(target=_greet, args=(settings, store), daemon=True).start()
     serve(configure(settings))
 
 
+def _require_free_port(settings: Settings) -> None:
+    if settings.port and not processes.wait_until_free(settings.host, settings.port, PORT_SECONDS):
+        sys.exit(f"Port {settings.port} is in use; try PORT={settings.port + 1} make run")
+
+
 def _choose_store(data: Path) -> str:
     """Point the settings at a store, and return its description."""
     if endpoint := os.environ.get("DYNAMODB_ENDPOINT"):
+        _require_listener(endpoint)
         return f"DynamoDB at {endpoint}"
     table = os.environ.get("TABLE_NAME")
     if table and botocore.session.get_session().get_credentials():
@@ -65,6 +74,20 @@ def _choose_store(data: Path) -> str:
     _convert(read_settings())
     processes.end_with(process, "The embedded store has stopped, and the API with it.")
     return f"embedded DynamoDB (moto), stored in {data}/; `make reset` deletes it"
+
+
+def _require_listener(endpoint: str) -> None:
+    """Exit if nothing listens at an address, which the log would repeat for each request."""
+    url = urlsplit(endpoint)
+    try:
+        socket.create_connection(
+            (url.hostname or "", url.port or SCHEME_PORTS[url.scheme]), CONNECT_SECONDS
+        ).close()
+    except OSError as error:
+        sys.exit(
+            f"DYNAMODB_ENDPOINT={endpoint} cannot be reached: {error.strerror or error}. Start "
+            "DynamoDB there, or unset the variable for the embedded store."
+        )
 
 
 def _convert(settings: Settings) -> None:

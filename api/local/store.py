@@ -194,7 +194,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--journal", type=Path, help="the file that stores the tasks between runs")
     journal = parser.parse_args().journal
-    server = StoreServer(Store(Journal(journal) if journal else None))
+    try:
+        server = StoreServer(Store(Journal(journal) if journal else None))
+    except OSError as error:
+        sys.exit(f"{error.filename} cannot be used: {error.strerror}")
     sys.stdout.write(f"{server.port}\n")
     sys.stdout.flush()
     sys.stdin.read()

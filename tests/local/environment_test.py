@@ -109,3 +109,10 @@ def test_a_package_that_cannot_be_had_ends_with_what_is_needed(home: Path) -> No
     printed = process.communicate(timeout=SET_UP_SECONDS)[1]
     assert process.returncode == 1
     assert "It needs a connection to PyPI" in printed
+
+
+def test_a_folder_that_cannot_be_written_is_named(home: Path) -> None:
+    (home / "env.lock").mkdir()
+    with start(home, "one.txt") as process:
+        _, errors = process.communicate(timeout=SET_UP_SECONDS)
+    assert (process.returncode, errors) == (1, "env.lock cannot be written: Is a directory\n")

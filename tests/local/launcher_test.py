@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -164,10 +166,32 @@ def test_a_configured_dynamodb_endpoint_replaces_the_embedded_store(
     assert not (tmp_path / "journal.jsonl").exists()
 
 
+def test_an_endpoint_where_nothing_listens_ends_the_launcher(tmp_path: Path) -> None:
+    ended = run(*LAUNCH, tmp_path, DYNAMODB_ENDPOINT="http://127.0.0.1:9", PORT=str(free_port()))
+    (sentence,) = ended.stderr.splitlines()
+    assert sentence.startswith("DYNAMODB_ENDPOINT=http://127.0.0.1:9 cannot be reached: Connection")
+    assert ended.returncode == 1
+
+
 def test_the_greeting_says_why_a_store_is_not_ready(tmp_path: Path) -> None:
-    environment = {"DYNAMODB_ENDPOINT": "http://127.0.0.1:9", "PORT": str(free_port())}
+    """Here, what listens at the endpoint is not DynamoDB: it knows no POST."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), QuietHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        store = store_in_greeting(tmp_path, f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert store.split(" - ")[1].startswith("not ready: ")
+    assert "DynamoDB" in store
+
+
+class QuietHandler(BaseHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+def store_in_greeting(data: Path, endpoint: str) -> str:
+    environment = {"DYNAMODB_ENDPOINT": endpoint, "PORT": str(free_port())}
     with subprocess.Popen(
-        [*LAUNCH, str(tmp_path)],
+        [*LAUNCH, str(data)],
         cwd=ROOT,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
@@ -177,8 +201,7 @@ def test_the_greeting_says_why_a_store_is_not_ready(tmp_path: Path) -> None:
         assert process.stdout
         store = next(line for line in process.stdout if "store" in line)
         process.kill()
-    assert store.split(" - ")[1].startswith("not ready: ")
-    assert "DynamoDB" in store
+    return store
 
 
 def test_ctrl_c_ends_the_launcher_without_a_traceback(tmp_path: Path, moto: str) -> None:
@@ -197,6 +220,14 @@ def test_ctrl_c_ends_the_launcher_without_a_traceback(tmp_path: Path, moto: str)
             assert process.wait(MAX_WAIT_SECONDS) == 0
         log.seek(0)
         assert "Traceback" not in log.read()
+
+
+def test_a_folder_in_which_the_store_cannot_write_is_named(tmp_path: Path) -> None:
+    """As when it is read-only, which a test that root runs cannot show."""
+    (tmp_path / "journal.lock").mkdir()
+    ended = run(*LAUNCH, tmp_path, PORT=str(free_port()))
+    assert ended.stderr == f"{tmp_path}/journal.lock cannot be used: Is a directory\n"
+    assert ended.returncode == 1
 
 
 @pytest.mark.parametrize("fault", ["empty", "not a directory"])
