@@ -27,7 +27,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-str
 ACCEPTED_VULNERABILITIES :=
 SBOM := $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate
 
-.PHONY: help run stack reset key bootstrap-key test slow-test fuzz stack-test infra-test lambda-test load soak lint format audit package smoke dashboards openapi pictures bench bench-cold lock upgrade python run-venv venv board-test client-test node
+.PHONY: help run stack reset key bootstrap-key test slow-test fuzz stack-test infra-test lambda-test load soak lint format audit package smoke dashboards openapi pictures bench bench-cold lock upgrade python run-venv venv board-test client-test image-test node
 
 help:
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -69,6 +69,9 @@ lambda-test: venv emulator-venv  ## Test the Lambda package on AWS's runtime emu
 board-test: venv  ## Test the board in Chromium (needs chromium and npm)
 	@$(PYTEST) tests/browser --no-cov -q --numprocesses=2 --dist=loadfile $(ARGS)
 
+image-test: venv  ## Build the container image and start it (needs buildah and podman; 2 minutes)
+	@$(PYTEST) tests/image --no-cov -q $(ARGS)
+
 client-test: venv  ## Generate clients in Python and TypeScript, check their types and run them
 	@$(PYTEST) tests/clients --no-cov -q $(ARGS)
 
@@ -104,10 +107,11 @@ format: venv  ## Format the code and apply automatic fixes
 audit: export PYTHONWARNINGS := ignore::UserWarning
 audit: venv  ## Write SBOMs of what ships to build/, and look for known vulnerabilities in it
 	@mkdir -p build
-	$(SBOM) --output-file build/sbom.cdx.json requirements.txt
+	$(SBOM) --output-file build/sbom.cdx.json api/requirements.txt
 	$(SBOM) --output-file build/sbom-lambda.cdx.json handlers/requirements.txt
 	$(BIN)/pip-audit --vulnerability-service osv --strict --disable-pip --require-hashes \
-		--requirement requirements.txt --requirement handlers/requirements.txt $(ACCEPTED_VULNERABILITIES)
+		--requirement requirements.txt --requirement api/requirements.txt \
+		--requirement handlers/requirements.txt $(ACCEPTED_VULNERABILITIES)
 
 ##@ Operate
 
@@ -155,6 +159,7 @@ lock: venv  ## Write all requirements files from pyproject.toml
 	$(LOCK) pyproject.toml -o requirements.txt $(UPGRADE)
 	$(LOCK) --group local -c requirements.txt -o api/local/requirements.txt $(UPGRADE)
 	$(LOCK) --group dev -c requirements.txt -c api/local/requirements.txt -o tests/requirements.txt $(UPGRADE)
+	$(LOCK) --group server -c requirements.txt -o api/requirements.txt $(UPGRADE)
 	$(LOCK) --group package -c requirements.txt -o handlers/requirements.txt $(UPGRADE)
 	$(LOCK) --group infra -o tests/infra/requirements.txt $(UPGRADE)
 	$(LOCK) --group node -o tests/node/requirements.txt $(UPGRADE)

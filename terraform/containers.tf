@@ -22,7 +22,7 @@ locals {
     name         = "api"
     image        = var.api_image
     essential    = true
-    user         = "10001"
+    user         = "10001:10001"
     memory       = var.task_memory_mib - local.prometheus_memory_mib - local.node_exporter_memory_mib
     portMappings = [{ containerPort = 8000, hostPort = 8000, protocol = "tcp" }]
     environment = [

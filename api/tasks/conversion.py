@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
 
 from api.dynamodb.item_json import Item
 from api.tasks.models import Task
@@ -147,8 +147,8 @@ def _normalised(task: Task) -> Task:
 
 def main() -> None:
     try:
-        # boto3 itself reads AWS_DEFAULT_REGION only.
-        client = boto3.client("dynamodb", region_name=os.environ.get("AWS_REGION"))
+        # botocore itself reads AWS_DEFAULT_REGION only.
+        client = Session().create_client("dynamodb", region_name=os.environ.get("AWS_REGION"))
         for line in convert(client, sys.argv[1]):
             sys.stdout.write(f"{line}\n")
     except (BotoCoreError, ClientError) as error:
