@@ -77,33 +77,33 @@ variable "grafana_image" {
 variable "prometheus_image" {
   description = "Image of Prometheus, by digest. It needs a shell; the distroless variants have none."
   type        = string
-  default     = "prom/prometheus:v3.15.0@sha256:efd719c99d83b060d9daefdcf00360461adf279f45ef5391f8d111892118753e"
+  default     = "quay.io/prometheus/prometheus:v3.15.0@sha256:efd719c99d83b060d9daefdcf00360461adf279f45ef5391f8d111892118753e"
 
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$", var.prometheus_image))
-    error_message = "prometheus_image: give the image by digest, for example prom/prometheus@sha256:<64 hex digits>. A tag can be moved to another image."
+    error_message = "prometheus_image: give the image by digest, for example quay.io/prometheus/prometheus@sha256:<64 hex digits>. A tag can be moved to another image."
   }
 }
 
 variable "node_exporter_image" {
   description = "Image of node-exporter, by digest."
   type        = string
-  default     = "prom/node-exporter:v1.12.1@sha256:1b4e4438faca4dd7e001dd445d161a4a2091b0fededa84093b3a8dfeae1f1be0"
+  default     = "quay.io/prometheus/node-exporter:v1.12.1@sha256:1b4e4438faca4dd7e001dd445d161a4a2091b0fededa84093b3a8dfeae1f1be0"
 
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$", var.node_exporter_image))
-    error_message = "node_exporter_image: give the image by digest, for example prom/node-exporter@sha256:<64 hex digits>. A tag can be moved to another image."
+    error_message = "node_exporter_image: give the image by digest, for example quay.io/prometheus/node-exporter@sha256:<64 hex digits>. A tag can be moved to another image."
   }
 }
 
 variable "alertmanager_image" {
   description = "Image of Alertmanager, by digest. It needs a shell; the distroless variants have none."
   type        = string
-  default     = "prom/alertmanager:v0.34.1@sha256:e9733bafb1bdef9b00e25a21f8f99dc26a22224bf16641ad754d1649f4c3357a"
+  default     = "quay.io/prometheus/alertmanager:v0.34.1@sha256:e9733bafb1bdef9b00e25a21f8f99dc26a22224bf16641ad754d1649f4c3357a"
 
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$", var.alertmanager_image))
-    error_message = "alertmanager_image: give the image by digest, for example prom/alertmanager@sha256:<64 hex digits>. A tag can be moved to another image."
+    error_message = "alertmanager_image: give the image by digest, for example quay.io/prometheus/alertmanager@sha256:<64 hex digits>. A tag can be moved to another image."
   }
 }
 

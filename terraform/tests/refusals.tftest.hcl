@@ -22,9 +22,9 @@ run "refuses_malformed_values" {
     name                   = "Task Tracker"
     api_image              = "example/api:latest"
     grafana_image          = "example/grafana:latest"
-    prometheus_image       = "prom/prometheus:v3.15.0"
-    alertmanager_image     = "prom/alertmanager:v0.34.1"
-    node_exporter_image    = "prom/node-exporter"
+    prometheus_image       = "quay.io/prometheus/prometheus:v3.15.0"
+    alertmanager_image     = "quay.io/prometheus/alertmanager:v0.34.1"
+    node_exporter_image    = "quay.io/prometheus/node-exporter"
     alarm_email            = "operators"
     secrets_version        = 0
     task_memory_mib        = 512

@@ -25,7 +25,17 @@ def test_every_image_is_pinned_by_digest() -> None:
     images = [service["image"] for service in SERVICES.values() if "image" in service]
     assert len(bases + images) == 6
     for image in bases + images:
-        assert re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+@sha256:[0-9a-f]{64}", image)
+        assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+@sha256:[0-9a-f]{64}", image)
+
+
+def test_sidecars_run_the_images_of_the_ecs_tasks() -> None:
+    """Terraform's defaults are the same images, from a registry without limits of pulls."""
+    variables = (ROOT / "terraform" / "variables.tf").read_text()
+    for name in ("prometheus", "node-exporter", "alertmanager"):
+        image = SERVICES[name]["image"]
+        assert image.startswith(f"quay.io/prometheus/{name}:")
+        variable = f"{name.replace('-', '_')}_image"
+        assert re.findall(rf'"{variable}" {{.*?default += "(.*?)"', variables, re.DOTALL)[0] == image
 
 
 def test_ports_are_bound_to_loopback() -> None:
