@@ -1,4 +1,5 @@
-# Alarms on what the ECS task cannot report: that it is not running, and DynamoDB's own errors.
+# Alarms on what the ECS task cannot report: that it is not running, and DynamoDB's own errors. Those on AMP
+# are in amp_alerts.tf.
 
 resource "aws_sns_topic" "alarms" {
   #checkov:skip=CKV_AWS_26:CloudWatch cannot publish to a topic encrypted with the AWS managed key, and alarms contain no secrets

@@ -1,4 +1,5 @@
-# Alertmanager runs beside Grafana, so it outlives the ECS tasks whose alerts it sends. AMP has its own.
+# Alertmanager runs beside Grafana, so it outlives the ECS tasks whose alerts it sends. AMP has its own:
+# amp_alerts.tf.
 
 locals {
   alertmanagers           = var.monitoring_backend == "sidecar" ? 1 : 0
@@ -23,10 +24,10 @@ locals {
       # Secrets are read only at start. A new version starts a new ECS task.
       { name = "SECRETS_VERSION", value = tostring(var.secrets_version) },
     ]
-    secrets = [
-      { name = "ALERT_WEBHOOK_URL", valueFrom = aws_ssm_parameter.alert_webhook_url.arn },
-      { name = "WATCHDOG_WEBHOOK_URL", valueFrom = aws_ssm_parameter.watchdog_webhook_url.arn },
-    ]
+    secrets = concat(
+      [for parameter in aws_ssm_parameter.alert_webhook_url : { name = "ALERT_WEBHOOK_URL", valueFrom = parameter.arn }],
+      [for parameter in aws_ssm_parameter.watchdog_webhook_url : { name = "WATCHDOG_WEBHOOK_URL", valueFrom = parameter.arn }],
+    )
     # The path at which the image declares VOLUME. At any other path the mount belongs to root.
     mountPoints = [{ sourceVolume = "alertmanager", containerPath = "/alertmanager", readOnly = false }]
     healthCheck = {

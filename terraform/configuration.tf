@@ -6,14 +6,16 @@ locals {
   prometheus_file      = replace(file("${local.prometheus_directory}/prometheus.yml"), "scheme: http\n", "scheme: ${local.scheme}\n")
   prometheus_yml       = yamldecode(local.prometheus_file)
 
-  # With AMP, series need a label that identifies their ECS task, and AMP evaluates the rules.
-  # Prometheus replaces TASK_ID with the environment variable.
+  # With AMP, which evaluates the rules, series need labels that identify their ECS task: `localhost:8000` is
+  # an instance of each. Prometheus replaces TASK_ID with the environment variable.
   prometheus_config = var.monitoring_backend == "sidecar" ? local.prometheus_file : yamlencode(merge({ for section, value in local.prometheus_yml : section => value if section != "alerting" }, {
     global     = merge(local.prometheus_yml.global, { external_labels = { task = "$${TASK_ID}" } })
     rule_files = []
     remote_write = [{
       url   = "${aws_prometheus_workspace.this[0].prometheus_endpoint}api/v1/remote_write"
       sigv4 = { region = var.region }
+
+      write_relabel_configs = [{ source_labels = ["task"], target_label = "instance" }]
     }]
   }))
 
@@ -22,10 +24,11 @@ locals {
     for path in local.prometheus_yml.rule_files :
     trimsuffix(basename(path), ".yaml") => file("${local.prometheus_directory}/${path}")
   }
-  packed_rules = { for concern, text in local.rules : concern => base64gzip(text) }
+  sidecar_rules = { for concern, text in local.rules : concern => text if var.monitoring_backend == "sidecar" }
+  packed_rules  = { for concern, text in local.sidecar_rules : concern => base64gzip(text) }
 
   # A container reads parameters only when it starts. A changed hash starts a new ECS task.
-  configuration_sha256 = sha256(join("\n", concat([local.prometheus_config], values(local.rules))))
+  configuration_sha256 = sha256(join("\n", concat([local.prometheus_config], values(local.sidecar_rules))))
 
   parameter_bytes = 4096
 }

@@ -8,6 +8,7 @@ resource "aws_ecs_task_definition" "grafana" {
   cpu                      = 256
   memory                   = var.grafana_memory_mib
   execution_role_arn       = aws_iam_role.execution.arn
+  task_role_arn            = one(aws_iam_role.grafana[*].arn)
   container_definitions    = jsonencode(slice([local.grafana, local.alertmanager], 0, 1 + local.alertmanagers))
 
   runtime_platform {
@@ -33,6 +34,22 @@ resource "aws_ecs_task_definition" "grafana" {
 }
 
 locals {
+  # Both backends are data sources of the same uid, so the dashboards are the same.
+  grafana_data_source = {
+    sidecar = [
+      { name = "ALERTMANAGER_URL", value = "http://localhost:9093" },
+      { name = "PROMETHEUS_URL", value = local.prometheus_url },
+    ]
+    amp = [
+      { name = "AWS_REGION", value = var.region },
+      { name = "GF_AUTH_SIGV4_AUTH_ENABLED", value = "true" },
+      # Only there is the plugin: its process would cost the others memory.
+      { name = "GF_PATHS_PLUGINS", value = "/etc/grafana/plugins-amp" },
+      { name = "GF_PATHS_PROVISIONING", value = "/etc/grafana/provisioning-amp" },
+      { name = "PROMETHEUS_URL", value = join("", [for workspace in aws_prometheus_workspace.this : trimsuffix(workspace.prometheus_endpoint, "/")]) },
+    ]
+  }
+
   grafana = merge(local.container, {
     name      = "grafana"
     image     = var.grafana_image
@@ -42,13 +59,11 @@ locals {
     user          = "472"
     memory        = var.grafana_memory_mib - local.alertmanager_memory_mib * local.alertmanagers
     portMappings  = [{ containerPort = 3000, hostPort = 3000, protocol = "tcp" }]
-    environment = [
-      { name = "ALERTMANAGER_URL", value = "http://localhost:9093" },
-      { name = "PROMETHEUS_URL", value = local.prometheus_url },
+    environment = concat(local.grafana_data_source[var.monitoring_backend], [
       { name = "RUNBOOK_URL", value = var.runbook_url },
       # Secrets are read only at start. A new version starts a new ECS task.
       { name = "SECRETS_VERSION", value = tostring(var.secrets_version) },
-    ]
+    ])
     secrets = [
       { name = "GF_SECURITY_ADMIN_PASSWORD", valueFrom = aws_ssm_parameter.grafana_admin_password.arn },
     ]
@@ -105,5 +120,5 @@ resource "aws_ecs_service" "grafana" {
     }
   }
 
-  depends_on = [aws_iam_role_policy.execution]
+  depends_on = [aws_iam_role_policy.execution, aws_iam_role_policy.grafana]
 }

@@ -25,15 +25,15 @@ locals {
 
   injected_parameters = concat(
     [
-      aws_ssm_parameter.alert_webhook_url.arn,
       aws_ssm_parameter.cursor_secret.arn,
       aws_ssm_parameter.grafana_admin_password.arn,
       aws_ssm_parameter.prometheus_config.arn,
-      aws_ssm_parameter.watchdog_webhook_url.arn,
     ],
+    [for parameter in aws_ssm_parameter.alert_webhook_url : parameter.arn],
     [for parameter in aws_ssm_parameter.bootstrap_key : parameter.arn],
     [for parameter in aws_ssm_parameter.prometheus_rules : parameter.arn],
     [for parameter in aws_ssm_parameter.tls : parameter.arn],
+    [for parameter in aws_ssm_parameter.watchdog_webhook_url : parameter.arn],
   )
 }
 

@@ -42,6 +42,7 @@ resource "aws_ssm_parameter" "grafana_admin_password" {
 
 resource "aws_ssm_parameter" "alert_webhook_url" {
   #checkov:skip=CKV_AWS_337:encrypted with the AWS managed key, which is free
+  count            = local.alertmanagers
   name             = "/${var.name}/alert-webhook-url"
   description      = "Webhook that receives alerts."
   type             = "SecureString"
@@ -51,6 +52,7 @@ resource "aws_ssm_parameter" "alert_webhook_url" {
 
 resource "aws_ssm_parameter" "watchdog_webhook_url" {
   #checkov:skip=CKV_AWS_337:encrypted with the AWS managed key, which is free
+  count            = local.alertmanagers
   name             = "/${var.name}/watchdog-webhook-url"
   description      = "Webhook that raises an alarm when calls stop."
   type             = "SecureString"

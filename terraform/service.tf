@@ -77,6 +77,12 @@ resource "aws_ecs_service" "task" {
       condition     = self.task_definition == aws_ecs_task_definition.task.arn
       error_message = "ECS rolled back the deployment, because the new ECS task did not become healthy. See the log group /${var.name}/api and the events of the service."
     }
+
+    # 0 is a service that someone stopped.
+    postcondition {
+      condition     = self.desired_count == 0 || self.desired_count >= var.desired_count && self.desired_count <= max(var.desired_count, var.max_tasks)
+      error_message = "The service runs ${self.desired_count} ECS tasks. Terraform sets their number only when it creates the service, because autoscaling changes it: aws ecs update-service --cluster ${var.name} --service ${var.name}-task --desired-count ${var.desired_count}"
+    }
   }
 
   depends_on = [aws_iam_role_policy.execution, aws_iam_role_policy.task, aws_lb_listener.https]

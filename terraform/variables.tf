@@ -351,7 +351,7 @@ variable "cors_origins" {
 # Monitoring
 
 variable "monitoring_backend" {
-  description = "Where time series are stored: sidecar (a Prometheus in the ECS task) or amp (Amazon Managed Service for Prometheus)."
+  description = "Where time series are stored and rules evaluated: sidecar (a Prometheus in the ECS task) or amp (Amazon Managed Service for Prometheus)."
   type        = string
   default     = "sidecar"
 
@@ -374,13 +374,18 @@ variable "runbook_url" {
 }
 
 variable "alarm_email" {
-  description = "E-mail address for CloudWatch alarms. AWS sends it a confirmation request."
+  description = "E-mail address for CloudWatch alarms and, with amp, alerts. AWS sends it a confirmation request."
   type        = string
   default     = null
 
   validation {
     condition     = var.alarm_email == null || can(regex("^[^@[:space:]]+@[^@[:space:]]+\\.[^@[:space:].]+$", var.alarm_email))
     error_message = "alarm_email: an e-mail address, for example operators@example.com, or null for none."
+  }
+
+  validation {
+    condition     = var.monitoring_backend != "amp" || var.alarm_email != null
+    error_message = "alarm_email: with monitoring_backend = \"amp\", alerts are sent to the topic of the alarms, which has no other reader. Set an e-mail address."
   }
 }
 
@@ -510,25 +515,29 @@ variable "grafana_admin_password" {
 }
 
 variable "alert_webhook_url" {
-  description = "Webhook that receives alerts. It is a secret, because such URLs usually contain a token."
+  description = "Webhook that receives alerts. It is a secret, because such URLs usually contain a token. Not used with amp."
   type        = string
+  default     = ""
+  nullable    = false
   ephemeral   = true
   sensitive   = true
 
   validation {
-    condition     = startswith(var.alert_webhook_url, "https://")
+    condition     = var.monitoring_backend == "amp" || startswith(var.alert_webhook_url, "https://")
     error_message = "alert_webhook_url: an https:// URL that accepts Alertmanager's webhooks."
   }
 }
 
 variable "watchdog_webhook_url" {
-  description = "Dead man's switch: a webhook that raises an alarm when Alertmanager stops calling it."
+  description = "Dead man's switch: a webhook that raises an alarm when Alertmanager stops calling it. Not used with amp."
   type        = string
+  default     = ""
+  nullable    = false
   ephemeral   = true
   sensitive   = true
 
   validation {
-    condition     = startswith(var.watchdog_webhook_url, "https://")
+    condition     = var.monitoring_backend == "amp" || startswith(var.watchdog_webhook_url, "https://")
     error_message = "watchdog_webhook_url: an https:// URL that expects a call every few minutes; it gets one about every minute."
   }
 }

@@ -70,7 +70,10 @@ SERVICE = Dashboard(
                     "Alerts firing",
                     "Without the watchdog, which always fires.",
                     "short",
-                    {"": 'count(ALERTS{alertstate="firing"}) - 1'},
+                    {
+                        "": 'count(ALERTS{alertstate="firing"})'
+                        ' - (count(ALERTS{alertname="Watchdog"}) or vector(0)) or vector(0)'
+                    },
                     thresholds=(1,),
                     stat=True,
                 ),

@@ -13,6 +13,11 @@ def _durations(metric: str) -> dict[str, str]:
     }
 
 
+def _open_by(label: str) -> str:
+    """Return open tasks by a label, once where two ECS tasks export them."""
+    return f'sum by ({label}) (max by (status, priority) (tasks_open{{job="api"}}))'
+
+
 TASKS = Dashboard(
     uid="tasks",
     title="Tasks",
@@ -33,7 +38,7 @@ TASKS = Dashboard(
                     "Overdue",
                     "Open tasks whose due time has passed.",
                     "short",
-                    {"": 'sum(tasks_overdue{job="api"})'},
+                    {"": 'max(tasks_overdue{job="api"})'},
                     stat=True,
                 ),
                 Panel(
@@ -66,20 +71,20 @@ TASKS = Dashboard(
                     "Open tasks by status",
                     "To do and in progress.",
                     "short",
-                    {"{{status}}": 'sum by (status) (tasks_open{job="api"})'},
+                    {"{{status}}": _open_by("status")},
                     alert="BacklogGrowing",
                 ),
                 Panel(
                     "Open tasks by priority",
                     "From none to urgent.",
                     "short",
-                    {"{{priority}}": 'sum by (priority) (tasks_open{job="api"})'},
+                    {"{{priority}}": _open_by("priority")},
                 ),
                 Panel(
                     "Overdue tasks",
                     "Open tasks whose due time has passed.",
                     "short",
-                    {"overdue": 'sum(tasks_overdue{job="api"})'},
+                    {"overdue": 'max(tasks_overdue{job="api"})'},
                     alert="TaskLongOverdue",
                 ),
             ),

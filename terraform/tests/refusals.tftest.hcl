@@ -36,7 +36,6 @@ run "refuses_malformed_values" {
     grafana_admin_password = "admin"
     alert_webhook_url      = "http://alerts.example"
     watchdog_webhook_url   = "http://watchdog.example"
-    monitoring_backend     = "amp"
     board                  = "yes"
     docs                   = "yes"
     grafana_memory_mib     = 768
@@ -183,6 +182,16 @@ run "refuses_autoscaling_with_sidecar_monitoring" {
   expect_failures = [
     var.max_tasks,
   ]
+}
+
+run "refuses_amp_without_a_reader_of_its_alerts" {
+  command = plan
+
+  variables {
+    monitoring_backend = "amp"
+  }
+
+  expect_failures = [var.alarm_email]
 }
 
 run "refuses_unsupported_choices" {

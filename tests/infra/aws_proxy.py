@@ -15,6 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import botocore.session
 
+from tests.infra.amp_stub import AlertManagerDefinitions, Response
+
 # Services whose calls have no name in the request: the name in signatures, and that of the model.
 REST_MODELS = {
     "apigateway": "apigatewayv2",
@@ -46,6 +48,7 @@ class AwsProxy:
             aws_secret_access_key="proxy",
         )
         self._scaling_tags: dict[str, str] = {}
+        self._definitions = AlertManagerDefinitions()
         self.url = ""
 
     @contextmanager
@@ -77,10 +80,8 @@ class AwsProxy:
             yield self
             server.shutdown()
 
-    def handle(
-        self, method: str, path: str, headers: dict[str, str], body: bytes
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Record the call, and return moto's response, or a refusal."""
+    def handle(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
+        """Record the call, and return moto's response, a refusal, or a stub's response."""
         signed = re.search(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/", str(headers))
         if signed:
             key, service = signed.groups()
@@ -92,11 +93,13 @@ class AwsProxy:
                 self._scaling_tags |= json.loads(body).get("Tags", {})
                 if operation.endswith("Resource"):
                     return self._tags_of_scaling(operation, json.loads(body))
+            if stubbed := self._definitions.response(operation, path, body):
+                return stubbed
+            if operation == "DescribeServices":
+                return _with_all_running(self._forward(method, path, headers, body))
         return self._forward(method, path, headers, body)
 
-    def _tags_of_scaling(
-        self, operation: str, request: dict[str, Any]
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _tags_of_scaling(self, operation: str, request: dict[str, Any]) -> Response:
         """Tag the only scalable target, which moto cannot."""
         for key in request.get("TagKeys", []):
             self._scaling_tags.pop(key, None)
@@ -109,9 +112,7 @@ class AwsProxy:
         found = self._elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
         return {"Key": "deletion_protection.enabled", "Value": "true"} in found
 
-    def _forward(
-        self, method: str, path: str, headers: dict[str, str], body: bytes
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
         kept = {name: value for name, value in headers.items() if name.lower() not in HOP_BY_HOP}
         connection = HTTPConnection(str(self._moto.hostname), self._moto.port)
         try:
@@ -128,6 +129,17 @@ class AwsProxy:
         length = response.headers["Content-Length"] if method == "HEAD" else None
         returned.append(("Content-Length", length or str(len(content))))
         return response.status, returned, content
+
+
+def _with_all_running(response: Response) -> Response:
+    """Let each service run the ECS tasks that it desires; moto runs one number of them in all."""
+    status, headers, body = response
+    document = json.loads(body)
+    for service in document.get("services", []):
+        service["runningCount"] = service["desiredCount"]
+    body = json.dumps(document).encode()
+    kept = [(name, value) for name, value in headers if name.lower() != "content-length"]
+    return status, [*kept, ("Content-Length", str(len(body)))], body
 
 
 def _operation(service: str, method: str, path: str, headers: dict[str, str], body: bytes) -> str:

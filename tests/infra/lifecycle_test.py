@@ -36,7 +36,7 @@ from tests.support.require_tool import require_tool
 TABLE = "task-tracker-tasks"
 # Of the output of a failed command.
 OUTPUT_LENGTH = 4000
-# With a certificate of each kind. More than one ECS task never runs on moto.
+# With a certificate of each kind.
 OPTIONS = {
     "api_cidrs": ["0.0.0.0/0"],
     "grafana_cidrs": ["203.0.113.7/32"],
@@ -44,7 +44,8 @@ OPTIONS = {
     "node_exporter_cidrs": ["203.0.113.7/32"],
     "dynamodb_endpoint": True,
     "monitoring_backend": "amp",
-    "max_tasks": 2,
+    "desired_count": 2,
+    "max_tasks": 3,
     "alarm_email": "operators@example.com",
     "bootstrap_key_version": 1,
 }
@@ -249,8 +250,9 @@ def certificate(aws: Aws) -> str:
 
 
 def later_version(tree: Path) -> None:
-    rules = tree / "monitoring/prometheus/rules/store.yaml"
-    rules.write_text(COMMENT + rules.read_text())
+    for changed in ("prometheus/rules/store.yaml", "alertmanager/message.tmpl"):
+        path = tree / "monitoring" / changed
+        path.write_text(COMMENT + path.read_text())
     (tree / "terraform/later_override.tf").write_text(LATER_VERSION + LATER_STACK)
 
 

@@ -21,7 +21,8 @@ MAX_WAIT_SECONDS = 20
 def test_every_image_is_pinned_by_digest() -> None:
     """The services' images and the base of Grafana's Dockerfile."""
     dockerfile = (ROOT / "monitoring/grafana/Dockerfile").read_text()
-    bases = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+    # The other stages name the first.
+    bases = re.findall(r"^FROM (\S+/\S+)", dockerfile, re.MULTILINE)
     images = [service["image"] for service in SERVICES.values() if "image" in service]
     assert len(bases + images) == 6
     for image in bases + images:

@@ -87,12 +87,13 @@ def test_grafana_starts_with_the_runbooks_address(
             assert after["description"] == before["description"].replace(RUNBOOK, address)
 
 
-def _sidecar_rules() -> list[dict[str, Any]]:
-    return [rule for path in local_stack.rule_files() for rule in promql_queries.rules(path)]
+def _rules_of_both_backends() -> list[dict[str, Any]]:
+    files = set(local_stack.rule_files()) & set(promql_queries.amp_rule_files())
+    return [rule for path in files for rule in promql_queries.rules(path)]
 
 
 def _known_names() -> set[str]:
-    """Name every series that the API exports or a rule records."""
+    """Name every series that the API exports or a rule records, with both backends."""
     metrics = Metrics("dev")
     backlog = BacklogMetrics(metrics.registry, system_clock)
     families = list(metrics.registry.collect())
@@ -100,7 +101,7 @@ def _known_names() -> set[str]:
     names |= {family.name for family in backlog.describe()}
     for family in families:
         names |= {f"{family.name}{suffix}" for suffix in ("_total", "_bucket", "_count", "_sum")}
-    return names | {rule["record"] for rule in _sidecar_rules() if "record" in rule}
+    return names | {rule["record"] for rule in _rules_of_both_backends() if "record" in rule}
 
 
 @pytest.mark.parametrize(
@@ -114,26 +115,30 @@ def test_a_query_parses_and_uses_existing_metrics(query: Query) -> None:
     assert {name for name in names if not FOREIGN.fullmatch(name)} <= _known_names()
 
 
-def _provisioned(path: str) -> Any:
-    return yaml.safe_load((GRAFANA / "provisioning" / path).read_text())
+PROVISIONING = sorted(GRAFANA.glob("provisioning*/*/*.yaml"))
+
+
+def _prometheus(directory: str) -> dict[str, Any]:
+    """Return the data source of the dashboards in a provisioning directory."""
+    document = yaml.safe_load((GRAFANA / directory / "datasources/prometheus.yaml").read_text())
+    (source,) = document["datasources"]
+    found: dict[str, Any] = source
+    return found
 
 
 def test_the_environment_variables_of_the_provisioning_are_documented() -> None:
     """docs/monitoring.md has a row for each, for start.sh's and for the password."""
-    used = {
-        name
-        for path in (GRAFANA / "provisioning").rglob("*.yaml")
-        for name in re.findall(r"\$(\w+)", path.read_text())
-    }
+    used = {name for path in PROVISIONING for name in re.findall(r"\$(\w+)", path.read_text())}
     rows = re.findall(
         r"^\| `([A-Z_]+)` \|", (ROOT / "docs/monitoring.md").read_text(), re.MULTILINE
     )
     assert set(rows) == used | {"RUNBOOK_URL", "GF_SECURITY_ADMIN_PASSWORD"}
 
 
-def test_panels_use_the_provisioned_data_source() -> None:
+@pytest.mark.parametrize("directory", ["provisioning", "provisioning-amp"])
+def test_panels_use_the_provisioned_data_source(directory: str) -> None:
     """Its address comes from the environment, its scrape interval is Prometheus'."""
-    (source,) = _provisioned("datasources/prometheus.yaml")["datasources"]
+    source = _prometheus(directory)
     assert source["uid"] == DATASOURCE["uid"]
     assert source["url"] == "$PROMETHEUS_URL"
     configuration = yaml.safe_load((local_stack.CONFIGURATION / "prometheus.yml").read_text())
@@ -148,7 +153,7 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize("path", sorted((GRAFANA / "provisioning").rglob("*.yaml")), ids=str)
+@pytest.mark.parametrize("path", PROVISIONING, ids=str)
 def test_provisioning_has_only_fields_that_grafana_reads(path: Path) -> None:
     """A misspelt field would be ignored without an error."""
     document = yaml.safe_load(path.read_text())
@@ -179,6 +184,22 @@ def test_grafana_downloads_nothing() -> None:
     }
     assert types == {"prometheus", "alertmanager"}
     assert not types & set(disabled.split(","))
+
+
+def test_the_data_source_of_amp_differs_in_its_plugin_and_signature_only() -> None:
+    """Dashboards find the same name, uid and settings; the image has the plugin, pinned."""
+    sidecar, amp = _prometheus("provisioning"), _prometheus("provisioning-amp")
+    plugin = amp.pop("type")
+    settings = amp.pop("jsonData")
+    assert settings == sidecar.pop("jsonData") | {
+        "sigV4Auth": True,
+        "sigV4AuthType": "default",
+        "sigV4Region": "$AWS_REGION",
+    }
+    assert sidecar.pop("type") == "prometheus"
+    assert amp == sidecar
+    dockerfile = (GRAFANA / "Dockerfile").read_text()
+    assert re.search(rf"plugins install {plugin} \d+\.\d+\.\d+$", dockerfile, re.MULTILINE)
 
 
 @EACH_DASHBOARD

@@ -11,7 +11,7 @@ import yaml
 from api.local.processes import ROOT
 from monitoring import local_stack
 from monitoring.prometheus import slo
-from tests.support.promql_queries import Rule, rules
+from tests.support.promql_queries import Rule, amp_rule_files, rules
 from tests.support.require_tool import require_tool
 
 PARAMETER_BYTES = 4096  # the size limit of a standard SSM parameter
@@ -69,11 +69,30 @@ def test_committed_slo_rules_are_up_to_date() -> None:
     assert {path: path.read_text() for path in slo.files()} == slo.files()
 
 
-def test_every_rule_file_is_loaded_by_the_sidecar_or_a_long_lived_backend() -> None:
-    """The sidecar loads rules/; Amazon Managed Prometheus loads long-lived/ too."""
-    sidecar = set(local_stack.rule_files())
+def test_every_rule_file_is_loaded_by_the_sidecar_or_amp() -> None:
+    """Amazon Managed Service for Prometheus loads long-lived/, too, and nothing of itself."""
+    sidecar, amp = set(local_stack.rule_files()), set(amp_rule_files())
     assert {path.parent.name for path in sidecar} == {"rules"}
-    assert {path.parent.name for path in set(RULE_FILES) - sidecar} == {"long-lived"}
+    assert {path.parent.name for path in amp - sidecar} == {"long-lived"}
+    assert {path.name for path in sidecar - amp} == {"sidecar.yaml"}
+    assert sidecar | amp == set(RULE_FILES)
+
+
+@EACH_FILE
+def test_a_rule_file_has_one_group_with_its_name(path: Path) -> None:
+    """CloudWatch names the group of a failing rule, and the alarm is on the file's name."""
+    assert [group["name"] for group in yaml.safe_load(path.read_text())["groups"]] == [path.stem]
+
+
+def test_only_rules_about_the_sidecar_use_its_rule_evaluation() -> None:
+    """In AMP it would have no data, because the sidecar evaluates nothing."""
+    using = {
+        path.name
+        for path in RULE_FILES
+        for rule in rules(path)
+        if "prometheus_rule_" in rule["expr"]
+    }
+    assert using == {"sidecar.yaml"}
 
 
 @EACH_FILE

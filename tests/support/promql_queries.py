@@ -27,6 +27,15 @@ class Query(NamedTuple):
 Rule = dict[str, Any]
 
 
+def amp_rule_files() -> list[Path]:
+    """Return the rule files that Amazon Managed Service for Prometheus evaluates."""
+    return sorted(
+        path
+        for path in local_stack.CONFIGURATION.glob("*/*.yaml")
+        if not path.name.endswith("_test.yaml") and path.name != "sidecar.yaml"
+    )
+
+
 def rules(path: Path) -> list[Rule]:
     """Read the rules of all groups in a rule file."""
     return [rule for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
