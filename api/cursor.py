@@ -22,15 +22,21 @@ class Cursors:
         self._secret = secret.encode()
 
     def seal(self, position: str, context: str) -> str:
-        mac = self._sign(position.encode(), context)
-        return base64.urlsafe_b64encode(mac + position.encode()).decode().rstrip("=")
+        return self.seal_bytes(position.encode(), context)
 
     def open(self, cursor: str, context: str) -> str:
+        return self.open_bytes(cursor, context).decode()
+
+    def seal_bytes(self, position: bytes, context: str) -> str:
+        mac = self._sign(position, context)
+        return base64.urlsafe_b64encode(mac + position).decode().rstrip("=")
+
+    def open_bytes(self, cursor: str, context: str) -> bytes:
         sealed = _decode(cursor)
         mac, position = sealed[:MAC_BYTES], sealed[MAC_BYTES:]
         if not hmac.compare_digest(mac, self._sign(position, context)):
             raise InvalidCursor
-        return position.decode()
+        return position
 
     def _sign(self, position: bytes, context: str) -> bytes:
         parts = (VERSION, context.encode(), position)

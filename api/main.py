@@ -15,6 +15,11 @@ from api.backlog.lease import LeaseRepository
 from api.backlog.metrics import BacklogMetrics
 from api.backlog.sampler import Sampler
 from api.board import routes as board_routes
+from api.changes import examples as changes_examples
+from api.changes import routes as changes_routes
+from api.changes.feed import ChangesRepository
+from api.changes.service import ChangesService
+from api.changes.tokens import Tokens
 from api.clock import Clock, Timer, system_clock
 from api.cursor import Cursors
 from api.dynamodb.async_transport import AsyncTransport
@@ -54,11 +59,14 @@ ROUTERS = (
     task_routes.router,
     trash_routes.router,
     name_routes.router,
+    changes_routes.router,
     key_routes.router,
     probes.router,
     problem_pages.router,
 )
-EXAMPLES = task_examples.EXAMPLES | key_examples.EXAMPLES | probes.EXAMPLES
+EXAMPLES = (
+    task_examples.EXAMPLES | changes_examples.EXAMPLES | key_examples.EXAMPLES | probes.EXAMPLES
+)
 CREATE_TABLE_RETRY_SECONDS = 1
 # A local store usually has its table before the first request; start-up waits no longer than this.
 CREATE_TABLE_SECONDS = 2
@@ -131,6 +139,8 @@ def _add_services(
     app.state.tasks = tasks = TaskService(repository, cursors, metrics, clock, limits.lists)
     bulks = BulkRepository(model, transport)
     app.state.bulks = BulkService(tasks, bulks, metrics, clock, limits.bulk_items)
+    feed = ChangesRepository(model, transport)
+    app.state.changes = ChangesService(feed, tasks.lists, Tokens(cursors, clock), clock)
     table = model._get_connection()  # noqa: SLF001 - see bind
     workspaces = WorkspaceRepository(table, transport)
     app.state.keys = KeyService(

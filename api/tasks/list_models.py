@@ -89,8 +89,8 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-class TaskQuery(BaseModel):
-    """The query parameters of a list of tasks."""
+class TaskFilters(BaseModel):
+    """The query parameters that say which tasks are wanted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -132,6 +132,34 @@ class TaskQuery(BaseModel):
         description="Due earlier than this time.",
         examples=["2027-02-01T00:00:00Z"],
     )
+    q: Words | None = Field(
+        default=None,
+        description="Words that the title contains, in any order, place and case; parts of words "
+        "count.",
+        examples=["write down"],
+    )
+
+    @field_validator("state")
+    @classmethod
+    def _holds_the_statuses(
+        cls, state: StateFilter | None, info: ValidationInfo
+    ) -> StateFilter | None:
+        for status in info.data.get("status", ()):
+            if state not in {None, StateFilter.ALL, StateFilter(STATES[status])}:
+                raise ValueError(
+                    f"status={status} is {STATES[status]}: use state={STATES[status]}, state=all, "
+                    "or no state"
+                )
+        return state
+
+    @property
+    def words(self) -> list[str]:
+        return folded(self.q or "").split()
+
+
+class TaskQuery(TaskFilters):
+    """The query parameters of a list of tasks."""
+
     updated_from: Bound | None = Field(
         default=None,
         description="Last changed at this time or later.",
@@ -141,12 +169,6 @@ class TaskQuery(BaseModel):
         default=None,
         description="Last changed earlier than this time.",
         examples=["2027-02-01T00:00:00+01:00"],
-    )
-    q: Words | None = Field(
-        default=None,
-        description="Words that the title contains, in any order, place and case; parts of words "
-        "count.",
-        examples=["write down"],
     )
     sort: Sort = Field(
         default=Sort.CREATED_DESCENDING,
@@ -162,19 +184,6 @@ class TaskQuery(BaseModel):
     limit: PageLimit = DEFAULT_PAGE_LIMIT
     cursor: PageCursor = None
 
-    @field_validator("state")
-    @classmethod
-    def _holds_the_statuses(
-        cls, state: StateFilter | None, info: ValidationInfo
-    ) -> StateFilter | None:
-        for status in info.data.get("status", ()):
-            if state not in {None, StateFilter.ALL, StateFilter(STATES[status])}:
-                raise ValueError(
-                    f"status={status} is {STATES[status]}: use state={STATES[status]}, state=all, "
-                    "or no state"
-                )
-        return state
-
     @field_validator("sort")
     @classmethod
     def _orders_open_tasks(cls, sort: Sort, info: ValidationInfo) -> Sort:
@@ -187,10 +196,6 @@ class TaskQuery(BaseModel):
     @property
     def states(self) -> list[State]:
         return _states(self.status, self.state)
-
-    @property
-    def words(self) -> list[str]:
-        return folded(self.q or "").split()
 
     @property
     def is_empty(self) -> bool:

@@ -35,7 +35,7 @@ class TaskService:
         self._metrics = metrics
         self._clock = clock
         # Bounds the memory of lists and counts: each may hold a response of DynamoDB's, up to 1 MB.
-        self._lists = FairSemaphore(max_lists)
+        self.lists = FairSemaphore(max_lists)
         metrics.initialise_tasks(MOVES)
         # How long tasks took until these moves.
         self._durations = {
@@ -113,7 +113,7 @@ class TaskService:
         context = f"{workspace}\ntrash"
         position = None if query.cursor is None else self._cursors.open(query.cursor, context)
         plan = plan_trash(workspace, self._clock())
-        async with self._lists.admit(workspace):
+        async with self.lists.admit(workspace):
             tasks, next_position = await self._repository.trash(plan, query.limit, position)
         next_cursor = self._cursors.seal(next_position, context) if next_position else None
         return TrashPage(tasks, next_cursor)
@@ -124,13 +124,13 @@ class TaskService:
         context = _cursor_context(workspace, query)
         position = None if query.cursor is None else self._cursors.open(query.cursor, context)
         plan = plan_query(workspace, query)
-        async with self._lists.admit(workspace):
+        async with self.lists.admit(workspace):
             tasks, next_position = await self._repository.page(plan, query.limit, position)
         next_cursor = self._cursors.seal(next_position, context) if next_position else None
         return TaskPage(tasks, next_cursor)
 
     async def names_in_use(self, workspace: str, field: NameField) -> NamesInUse:
-        async with self._lists.admit(workspace):
+        async with self.lists.admit(workspace):
             return await self._repository.names_in_use(workspace, field)
 
     def count_created(self, task: Task) -> Task:

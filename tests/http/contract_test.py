@@ -21,6 +21,7 @@ TEXT = {"Content-Type": "text/plain"}
 PATCH = {"Content-Type": MERGE_PATCH, "If-Match": "*"}
 TASKS, TASK = "/v1/tasks", "/v1/tasks/{task_id}"
 BULK = "/v1/tasks/bulk"
+CHANGES = "/v1/changes"
 RESTORE, TRASH = "/v1/tasks/{task_id}/restore", "/v1/trash"
 NAMES = ("/v1/projects", "/v1/labels", "/v1/assignees")
 KEYS, KEY = "/v1/keys", "/v1/keys/{key_id}"
@@ -62,6 +63,19 @@ def _restore(client: Client) -> httpx.Response:
     path = f"{TASKS}/{client.create()['id']}"
     client.delete(path, headers={"If-Match": "*"})
     return client.post(f"{path}/restore")
+
+
+def _changes(client: Client) -> httpx.Response:
+    token = client.get(CHANGES).json()["token"]
+    client.delete(f"{TASKS}/{client.create()['id']}", headers={"If-Match": "*"})
+    client.create()
+    return client.get(CHANGES, params={"token": token})
+
+
+def _changes_without_store(client: Client) -> httpx.Response:
+    """Without a token the feed needs no store."""
+    token = client.get(CHANGES).json()["token"]
+    return client.get(CHANGES, params={"token": token})
 
 
 def _page_again(client: Client) -> httpx.Response:
@@ -110,6 +124,7 @@ SCOPES: dict[tuple[str, str], tuple[Scope, Scope]] = {
     ("delete", TASK): (Scope.WRITE, Scope.READ),
     ("post", RESTORE): (Scope.WRITE, Scope.READ),
     ("get", TRASH): (Scope.READ, Scope.WRITE),
+    ("get", CHANGES): (Scope.READ, Scope.WRITE),
     ("post", BULK): (Scope.WRITE, Scope.READ),
     **{("get", path): (Scope.READ, Scope.WRITE) for path in NAMES},
     ("post", KEYS): (Scope.ADMIN, Scope.WRITE),
@@ -164,6 +179,10 @@ PROVOCATIONS: dict[tuple[str, str, int], Provocation] = {
     ("get", TRASH, 400): _request("GET", TRASH, params={"cursor": "forged"}),
     ("get", TRASH, 422): _request("GET", TRASH, params={"limit": 0}),
     ("get", TRASH, 503): _request("GET", TRASH),
+    ("get", CHANGES, 200): _changes,
+    ("get", CHANGES, 410): _request("GET", CHANGES, params={"token": "forged"}),
+    ("get", CHANGES, 422): _request("GET", CHANGES, params={"limit": 0}),
+    ("get", CHANGES, 503): _changes_without_store,
     ("post", BULK, 200): _request("POST", BULK, json=NEW_BULK),
     ("post", BULK, 404): _request("POST", f"{BULK}?atomic=true", json=NEW_BULK),
     ("post", BULK, 409): _request("POST", f"{BULK}?atomic=true", json=CREATES),

@@ -36,7 +36,9 @@ def test_sidecars_run_the_images_of_the_ecs_tasks() -> None:
         image = SERVICES[name]["image"]
         assert image.startswith(f"quay.io/prometheus/{name}:")
         variable = f"{name.replace('-', '_')}_image"
-        assert re.findall(rf'"{variable}" {{.*?default += "(.*?)"', variables, re.DOTALL)[0] == image
+        assert (
+            re.findall(rf'"{variable}" {{.*?default += "(.*?)"', variables, re.DOTALL)[0] == image
+        )
 
 
 def test_ports_are_bound_to_loopback() -> None:

@@ -54,6 +54,21 @@ def test_no_forged_cursor_opens(figures: Figures) -> None:
 
 
 @pytest.mark.parametrize("bit", range(8))
+def test_a_forged_token_is_an_expired_one(served: Client, figures: Figures, bit: int) -> None:
+    """A genuine token with any one bit flipped returns 410 over HTTP."""
+    token = served.get("/v1/changes").json()["token"]
+    served.create()
+    token = served.get("/v1/changes", params={"token": token}).json()["token"]
+    sealed = bytearray(base64.urlsafe_b64decode(token + "=="))
+    for place in range(len(sealed)):
+        sealed[place] ^= 1 << bit
+        response = served.get("/v1/changes", params={"token": _text(bytes(sealed))})
+        sealed[place] ^= 1 << bit
+        figures.count("cursor_forgeries", tried=1, failed=int(response.status_code != 410))
+        assert response.json()["type"] == "/problems/feed-expired"
+
+
+@pytest.mark.parametrize("bit", range(8))
 def test_a_forged_cursor_is_a_bad_request(served: Client, figures: Figures, bit: int) -> None:
     """A genuine cursor with any one bit flipped returns 400 over HTTP."""
     served.create()

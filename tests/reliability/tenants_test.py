@@ -123,6 +123,20 @@ class Tenants(RuleBasedStateMachine):
         assert (foreign.status_code, foreign.content) == (400, forged.content)
         Tenants.reached += 1
 
+    @rule(who=TENANTS)
+    def follow_their_token(self, who: int) -> None:
+        """The other workspace's token gets the response of a forged one, and the own no change."""
+        feed, same = "/v1/changes", {"X-Request-Id": "same"}
+        theirs = self.clients[1 - who].get(feed).json()["token"]
+        foreign, forged = (
+            self.clients[who].get(feed, params={"token": each}, headers=same)
+            for each in (theirs, "forged")
+        )
+        assert (foreign.status_code, foreign.content) == (410, forged.content)
+        own = self.clients[who].get(feed, params={"token": foreign.json()["token"], "limit": 100})
+        assert {task["id"] for task in own.json()["tasks"]} <= self.tasks[who].keys()
+        Tenants.reached += 1
+
     @rule(who=TENANTS, data=st.data())
     def delete(self, who: int, data: st.DataObject) -> None:
         if len(self.tasks[who]) <= KEPT:

@@ -28,6 +28,7 @@ PROMISES = {
     "cursor_forgeries": "No forged or foreign cursor opens a list.",
     "foreign_reaches": "No id, ETag, cursor or idempotency key reveals anything about another "
     "workspace.",
+    "mirrors": "A mirror that is kept by the change feed equals the table.",
     "model_steps": "The API does what a dictionary would, step by step.",
 }
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
+from api.changes.service import ChangesService
 from api.clock import Clock, system_clock
 from api.dynamodb.transport import Transport
 from api.http.etags import Match
@@ -36,6 +37,7 @@ class Service:
         self.repository: TaskRepository = app.state.repository
         self.tasks: TaskService = app.state.tasks
         self.bulks: BulkService = app.state.bulks
+        self.feed: ChangesService = app.state.changes
         self.metrics = app.state.metrics
 
     @classmethod

@@ -106,7 +106,7 @@ async def test_counts_wait_for_their_turn_as_lists_do(moto: str) -> None:
 
         async with AsyncExitStack() as places:
             for _ in range(LIMITS.lists // SHARES):
-                await places.enter_async_context(service.tasks._lists.admit(WORKSPACE))
+                await places.enter_async_context(service.tasks.lists.admit(WORKSPACE))
             group.start_soon(count)
             # A count that did not wait would end before these calls.
             for _ in range(20):

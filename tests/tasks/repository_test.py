@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from api.changes.models import ChangesQuery
 from api.errors import TableNotFound
 from api.http.etags import parse_strong
 from api.local.processes import ROOT
@@ -180,6 +181,11 @@ def _page(**query: Any) -> Call:
     return lambda service, _: service.tasks.list(WORKSPACE, TaskQuery(**query))
 
 
+async def _read_feed(service: Service, _: Task) -> None:
+    token = (await service.feed.read(WORKSPACE, ChangesQuery())).token
+    await service.feed.read(WORKSPACE, ChangesQuery(token=token))
+
+
 PATTERNS: dict[str, Call] = {
     "create a task": lambda service, _: service.tasks.create(WORKSPACE, NEW, ACTOR),
     "create a task with an idempotency key": lambda service, _: service.tasks.create_once(
@@ -199,6 +205,7 @@ PATTERNS: dict[str, Call] = {
     "delete a task": lambda service, task: service.tasks.delete(
         WORKSPACE, task.id, parse_strong(task.etag), ACTOR
     ),
+    "25 changes of the feed, with more in each partition": _read_feed,
     "page of 25, newest first": _page(),
     "page of 25, last changed first": _page(sort=Sort.UPDATED_DESCENDING),
     "page of 25, soonest due first": _page(sort=Sort.DUE),

@@ -1,0 +1,99 @@
+"""The order by update over open, closed and deleted tasks, read on from a token."""
+
+from dataclasses import replace
+from datetime import datetime
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
+
+from pynamodb.expressions.condition import Condition
+
+from api.changes.models import ChangesQuery
+from api.changes.tokens import MAX_SEEN, Seen, Token, horizon, seconds_of
+from api.dynamodb.item_json import Item
+from api.dynamodb.run_on_loop import run_on_loop
+from api.dynamodb.transport import Transport
+from api.tasks.list_models import Sort, StateFilter, TaskQuery
+from api.tasks.pages import PageReader
+from api.tasks.query_plan import QueryPlan, Stream, plan_query
+from api.tasks.table import DELETED, TaskItem, state_partition
+
+# DynamoDB's limit for one IN is 100, of which DynamoDB Local takes the attribute for one.
+MAX_IN = 99
+FILTERS = ("status", "priority", "label", "project", "assignee", "due_from", "due_before", "q")
+
+
+class Page(NamedTuple):
+    """What was found after a token, and the token after it."""
+
+    items: list[Item]
+    token: Token
+    has_more: bool = False
+    # Whether something waits until it is below the horizon.
+    is_held: bool = False
+
+
+class ChangesRepository:
+    """The feed of one workspace, read from an index."""
+
+    def __init__(self, model: type[TaskItem], transport: Transport) -> None:
+        self._table = model._get_connection()  # noqa: SLF001 - see connection.bind
+        self.transport = transport
+
+    @run_on_loop
+    def read(self, plan: QueryPlan, limit: int, position: str) -> tuple[list[Item], str | None]:
+        """Read items after a position, and return them with the position of the next ones."""
+        return PageReader(self._table, plan, limit, position).read()
+
+
+def plan_changes(workspace: str, query: ChangesQuery, token: Token) -> QueryPlan:
+    """Read three partitions of one index; deletions pass every filter."""
+    filters = {name: getattr(query, name) for name in FILTERS}
+    state = query.state or (None if query.status else StateFilter.ALL)
+    plan = plan_query(workspace, TaskQuery(**filters, state=state, sort=Sort.UPDATED))
+    deleted = Stream("all_updated", state_partition(workspace, DELETED), "updated_order")
+    wanted = plan.filter_condition
+    if wanted is not None:
+        wanted = TaskItem.deleted_at.exists() | wanted
+    return replace(
+        plan,
+        streams=[*plan.streams, deleted],
+        filter_condition=_without(token.seen, wanted),
+        rare=None,
+    )
+
+
+def page_after(token: Token, items: list[Item], next_position: str | None, now: datetime) -> Page:
+    """Decide what is delivered, and from where the next request reads.
+
+    `now` is a time before the items were read.
+    """
+    complete = horizon(now)
+    settled = max(token.position, min(next_position or complete, complete))
+    seen = token.seen_after(settled)
+    young = [item for item in items if position_of(item) > settled]
+    room = MAX_SEEN - len(seen)
+    if is_held := len(young) > room:
+        items = items[: len(items) - len(young) + room]
+    delivered = (_seen(item) for item in young[:room])
+    has_more = next_position is not None and (settled == next_position or bool(items))
+    return Page(items, Token(settled, (*seen, *delivered)), has_more and not is_held, is_held)
+
+
+def position_of(item: Item) -> str:
+    position: str = item["updated_order"]["S"]
+    return position
+
+
+def _seen(item: Item) -> Seen:
+    return Seen(item["revision"]["S"], seconds_of(position_of(item)))
+
+
+def _without(seen: tuple[Seen, ...], wanted: Condition | None) -> Condition | None:
+    """Leave out what was delivered before, by its revisions."""
+    if not seen:
+        return wanted
+    revisions = [each.revision for each in seen]
+    parts = [revisions[start : start + MAX_IN] for start in range(0, len(revisions), MAX_IN)]
+    unseen: Condition = ~reduce(or_, (TaskItem.revision.is_in(*part) for part in parts))
+    return unseen if wanted is None else wanted & unseen

@@ -1,0 +1,66 @@
+"""The feed of changes: what a client gets after its token."""
+
+from api.changes.feed import ChangesRepository, Page, page_after, plan_changes
+from api.changes.models import Changes, ChangesQuery, Deletion
+from api.changes.tokens import Token, Tokens
+from api.clock import Clock
+from api.dynamodb.item_json import Item
+from api.tasks.fair_semaphore import FairSemaphore
+from api.tasks.table import TASK_PREFIX, actor_of, task_of
+from api.tasks.updates import is_tombstone
+
+
+class ChangesService:
+    """What changed in a workspace, each change at least once."""
+
+    def __init__(
+        self, repository: ChangesRepository, lists: FairSemaphore, tokens: Tokens, clock: Clock
+    ) -> None:
+        self._repository = repository
+        # A page of changes takes the memory of a list.
+        self._lists = lists
+        self._tokens = tokens
+        self._clock = clock
+
+    async def read(self, workspace: str, query: ChangesQuery) -> Changes:
+        """Return what changed since the query's token; without one, a token of now.
+
+        Raises:
+            FeedExpired: the token is too old, or not one of this feed.
+        """
+        context = _context(workspace, query)
+        if query.token is None:
+            fresh = Token.at_horizon(self._clock())
+            return Changes([], [], self._tokens.seal(fresh, context), has_more=False)
+        token = self._tokens.open(query.token, context)
+        page = await self._page(workspace, query, token)
+        return self._changes(page, context)
+
+    async def _page(self, workspace: str, query: ChangesQuery, token: Token) -> Page:
+        plan = plan_changes(workspace, query, token)
+        async with self._lists.admit(workspace):
+            now = self._clock()
+            items, position = await self._repository.read(plan, query.limit, token.position)
+        return page_after(token, items, position, now)
+
+    def _changes(self, page: Page, context: str) -> Changes:
+        return Changes(
+            tasks=[task_of(item) for item in page.items if not is_tombstone(item)],
+            deletions=[_deletion_of(item) for item in page.items if is_tombstone(item)],
+            token=self._tokens.seal(page.token, context),
+            has_more=page.has_more,
+        )
+
+
+def _deletion_of(item: Item) -> Deletion:
+    return Deletion(
+        id=item["sk"]["S"].removeprefix(TASK_PREFIX),
+        version=int(item["version"]["N"]),
+        deleted_at=item["deleted_at"]["S"],
+        deleted_by=actor_of(item, "deleted_by"),
+    )
+
+
+def _context(workspace: str, query: ChangesQuery) -> str:
+    """Identify the feed that a token belongs to: its workspace and filters."""
+    return f"{workspace}\nchanges\n{query.model_dump_json(exclude={'limit', 'token'})}"
