@@ -192,6 +192,7 @@ def test_the_data_source_of_amp_differs_in_its_plugin_and_signature_only() -> No
     plugin = amp.pop("type")
     settings = amp.pop("jsonData")
     assert settings == sidecar.pop("jsonData") | {
+        "manageAlerts": False,
         "sigV4Auth": True,
         "sigV4AuthType": "default",
         "sigV4Region": "$AWS_REGION",
