@@ -43,6 +43,8 @@ locals {
     amp = [
       { name = "AWS_REGION", value = var.region },
       { name = "GF_AUTH_SIGV4_AUTH_ENABLED", value = "true" },
+      # Otherwise the plugin's process does not know where ECS has the role's credentials.
+      { name = "GF_AWS_FORWARD_SETTINGS_TO_PLUGINS", value = "grafana-amazonprometheus-datasource" },
       # Only there is the plugin: its process would cost the others memory.
       { name = "GF_PATHS_PLUGINS", value = "/etc/grafana/plugins-amp" },
       { name = "GF_PATHS_PROVISIONING", value = "/etc/grafana/provisioning-amp" },

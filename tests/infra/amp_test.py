@@ -303,6 +303,7 @@ def test_grafana_has_the_variables_of_its_provisioning(stack: TwoTasks) -> None:
     source = (ROOT / "monitoring/grafana/provisioning-amp/datasources/prometheus.yaml").read_text()
     assert set(re.findall(r"\$(\w+)", source)) <= set(environment)
     assert environment["PROMETHEUS_URL"] == endpoint(stack)
+    assert f"type: {environment['GF_AWS_FORWARD_SETTINGS_TO_PLUGINS']}\n" in source
     dockerfile = (ROOT / "monitoring/grafana/Dockerfile").read_text()
     for name in ("GF_PATHS_PLUGINS", "GF_PATHS_PROVISIONING"):
         assert re.search(rf"^COPY .* {environment[name]}$", dockerfile, re.MULTILINE)
