@@ -191,6 +191,7 @@ def _add_http(app: FastAPI, routers: list[APIRouter]) -> None:
         in_flight=app.state.in_flight,
         origins=app.state.origins,
         trusted_hops=settings.trusted_hops,
+        base_path=settings.base_path or "",
         limits=app.state.limits,
     )
     app.openapi = partial(openapi.document, app, EXAMPLES)  # type: ignore[method-assign] # FastAPI's documented way

@@ -80,6 +80,12 @@ class Settings(BaseSettings):
         pattern=r"^https?://[^\s/]+( https?://[^\s/]+)*$",
         description="Origins whose pages may call the API from a browser, separated by spaces.",
     )
+    base_path: str | None = Field(
+        default=None,
+        pattern=r"^(/[A-Za-z0-9._~$+!*'()-]+)+$",
+        description="What precedes every path in public, for example `/live`: the stage of an API "
+        "Gateway, or the prefix that a proxy removes. Requests may have it or not.",
+    )
     docs: Literal["on", "off"] = Field(
         default="on", description="Whether `/docs` and `/openapi.json` are served."
     )
@@ -128,6 +134,13 @@ class Settings(BaseSettings):
     def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and key_format.parse(value.get_secret_value()) is None:
             raise ValueError("not a key: `make bootstrap-key` prints one")
+        return value
+
+    @field_validator("base_path")
+    @classmethod
+    def _is_not_the_apis_own(cls, value: str | None) -> str | None:
+        if value is not None and f"{value}/".startswith("/v1/"):
+            raise ValueError("/v1 is the beginning of the API's own paths. Choose another prefix")
         return value
 
     @model_validator(mode="after")

@@ -11,6 +11,8 @@ from starlette.types import Message, Receive, Scope, Send
 UNUSED_HEADERS = {"host", "x-forwarded-port"}
 # A load balancer can be configured to write the client's port after its address.
 ADDRESS_AND_PORT = re.compile(r"([\d.]+):\d+|\[(.+)\]:\d+")
+# In the path of a route: {task_id}, or {proxy+} for all that follows.
+PARAMETER = re.compile(r"\{([^{}+]+)\+?\}")
 
 
 def normalise(event: LambdaEvent) -> LambdaEvent:
@@ -26,7 +28,9 @@ def normalise(event: LambdaEvent) -> LambdaEvent:
     context = event["requestContext"]
     # Payload 2.0 has the path and the client's address in context.http.
     request = context.get("http", event)
-    request["path"] = _without_prefix(request["path"], event)
+    # Behind a mapping key of a custom domain, only rawPath lacks the key.
+    path = event["rawPath"] if "rawPath" in event else request["path"]
+    request["path"] = _without_prefix(path, event)
     client = context.get("http") or context.setdefault("identity", {})
     client.setdefault("sourceIp", "")
     return event
@@ -53,19 +57,32 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _without_prefix(path: str, event: LambdaEvent) -> str:
-    """Return a path without the stage, or without the base path of a custom domain.
+    """Return a path without what precedes its route: a stage, or a custom domain's base path.
 
-    An HTTP API puts the stage into every path, a REST API only into its context's. Payload 1.0 of
-    an HTTP API on its own host differs from a REST API's event only in that both paths are equal.
+    The route `$default` has no path that would tell.
     """
-    context = event["requestContext"]
-    proxy = event.get("pathParameters", {}).get("proxy")
-    if proxy and unquote(path).endswith(f"/{unquote(proxy)}"):
-        return f"/{proxy}"
-    own_host = ".execute-api." in context.get("domainName", "")
-    has_stage = "http" in context or (own_host and context.get("path") == path)
-    stage = f"/{context.get('stage')}"
+    decoded, route = unquote(path), unquote(_route_path(event))
+    if route.startswith("/") and decoded.endswith(route):
+        return path.removeprefix(decoded.removesuffix(route))
+    stage = f"/{event['requestContext'].get('stage')}"
+    has_stage = _has_stage(path, event["requestContext"])
     return path.removeprefix(stage) if has_stage and f"{path}/".startswith(f"{stage}/") else path
+
+
+def _route_path(event: LambdaEvent) -> str:
+    """Return a route's path with its parameters filled in; REST APIs call it the resource."""
+    template: str = event.get("resource") or event.get("routeKey", "").partition(" ")[2]
+    parameters = event.get("pathParameters", {})
+    return PARAMETER.sub(lambda name: str(parameters.get(name[1], name[0])), template)
+
+
+def _has_stage(path: str, context: dict[str, Any]) -> bool:
+    """Return whether a path that arrived by the route `$default` starts with the stage.
+
+    An HTTP API puts the stage into every path, under payload 1.0 except on a custom domain.
+    """
+    own_host = ".execute-api." in context.get("domainName", "")
+    return "http" in context or (own_host and context.get("path") == path)
 
 
 def _last_hop(forwarded: str) -> str:

@@ -17,8 +17,8 @@ from api.problem import MEDIA_TYPE
 from api.settings import Settings
 from handlers import emf, events
 
-# The source of scheduled events, which keep a function warm.
-SCHEDULER = "aws.events"
+# The sources of scheduled events, which keep a function warm: EventBridge's rules and Scheduler.
+SCHEDULERS = ("aws.events", "aws.scheduler")
 # Mangum adds a content type to every response of payload 2.0; these have no content.
 NO_CONTENT = {204, 304}
 
@@ -67,7 +67,7 @@ class Function(Mangum):
             self.exporter.flush()
 
     def _respond(self, event: Any, context: Any) -> dict[str, Any]:
-        if isinstance(event, dict) and event.get("source") == SCHEDULER:
+        if isinstance(event, dict) and event.get("source") in SCHEDULERS:
             return {"warm": True}
         asyncio.set_event_loop(self.loop)
         try:

@@ -87,3 +87,15 @@ def test_a_certificate_needs_its_key(tmp_path: Path, variable: str) -> None:
     values: dict[str, Any] = {"cursor_secret": SECRET, variable: file}
     with pytest.raises(ValidationError, match="belong together"):
         Settings(**values)
+
+
+@pytest.mark.parametrize("base_path", ["live", "/live/", "/", "//live", "/a b", "/v1", "/v1/x"])
+def test_a_base_path_that_could_not_work_is_refused(base_path: str) -> None:
+    """It starts with a slash, does not end with one, and is not /v1 of the API's own paths."""
+    with pytest.raises(ValidationError, match="base_path"):
+        Settings(cursor_secret=SECRET, base_path=base_path)
+
+
+@pytest.mark.parametrize("base_path", ["/live", "/v1beta", "/shop/orders_2"])
+def test_a_base_path_has_one_or_more_segments(base_path: str) -> None:
+    assert Settings(cursor_secret=SECRET, base_path=base_path).base_path == base_path

@@ -35,6 +35,7 @@ class RequestMiddleware:
         in_flight: InFlight,
         origins: frozenset[str],
         trusted_hops: int,
+        base_path: str,
         limits: Limits,
     ) -> None:
         self._app = app
@@ -43,6 +44,7 @@ class RequestMiddleware:
         self._in_flight = in_flight
         self._origins = origins
         self._trusted_hops = trusted_hops
+        self._base_path = base_path
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +54,9 @@ class RequestMiddleware:
         method = scope["method"]
         # The routes respond to HEAD as to GET; the server, or Mangum's wrapper, drops the body.
         own_method = "GET" if method == "HEAD" else method
-        scope = {**scope, "method": own_method, "headers": join_repeated(scope["headers"])}
+        path = _below(self._base_path, scope["path"])
+        headers = join_repeated(scope["headers"])
+        scope = {**scope, "method": own_method, "path": path, "headers": headers}
         context = RequestContext.attach(scope, self._trusted_hops)
         request = RequestState(method, scope, receive, send, context, self._limits)
         self._metrics.in_flight.inc()
@@ -102,6 +106,12 @@ class RequestMiddleware:
                 **context.trace._asdict(),
             }
         )
+
+
+def _below(base_path: str, path: str) -> str:
+    """Return a path without the base path, if it has it."""
+    below = path.removeprefix(base_path) or "/"
+    return below if below.startswith("/") else path
 
 
 class RequestState:

@@ -16,6 +16,7 @@ from api.http.openapi_parts import (
     PROBLEM,
     RATE_LIMIT_HEADERS,
     SECURITY_SCHEMES,
+    SERVER,
     header_references,
 )
 from api.problem import MEDIA_TYPE, Problem, problem_types
@@ -32,8 +33,10 @@ def operation_id(route: APIRoute) -> str:
 def document(app: FastAPI, examples: dict[str, Any]) -> dict[str, Any]:
     """Return the document, which is built once, with the examples that the routes refer to."""
     if app.openapi_schema is None:
+        base_path = app.state.settings.base_path
+        servers = [SERVER | {"url": base_path} if base_path else SERVER]
         app.openapi_schema = get_openapi(
-            title=app.title, version=app.version, routes=app.routes, **INFO
+            title=app.title, version=app.version, routes=app.routes, servers=servers, **INFO
         )
         _complete(app.openapi_schema, examples)
     return app.openapi_schema

@@ -12,7 +12,6 @@ INFO: dict[str, Any] = {
     "path of a page that describes it.",
     "contact": {"name": "The Task Tracker authors"},
     "license_info": {"name": "MIT", "identifier": "MIT"},
-    "servers": [{"url": "/", "description": "The host that serves this document."}],
     "tags": [
         {"name": "tasks", "description": "Create, list, read, change and delete tasks."},
         {
@@ -23,6 +22,7 @@ INFO: dict[str, Any] = {
         {"name": "operations", "description": "Probes for load balancers and containers."},
     ],
 }
+SERVER = {"url": "/", "description": "The host that serves this document."}
 SECURITY_SCHEMES = {
     "bearer": {
         "type": "http",

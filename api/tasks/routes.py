@@ -107,8 +107,9 @@ def _not_modified(etag: str) -> Response:
     return Response(status_code=304, headers={"ETag": etag})
 
 
-def _created(task: Task | Replay) -> Response:
-    return _task_response(task, 201, Location=f"/v1/tasks/{task.id}")
+def _created(request: Request, task: Task | Replay) -> Response:
+    base_path = request.app.state.settings.base_path or ""
+    return _task_response(task, 201, Location=f"{base_path}/v1/tasks/{task.id}")
 
 
 @router.post(
@@ -141,8 +142,9 @@ async def create_task(
 ) -> Response:
     tasks, by = _tasks(request), caller.actor
     if idempotency_key is None:
-        return _created(await tasks.create(caller.workspace, new, by))
-    return _created(await tasks.create_once(caller.workspace, new, idempotency_key, by=by))
+        return _created(request, await tasks.create(caller.workspace, new, by))
+    task = await tasks.create_once(caller.workspace, new, idempotency_key, by=by)
+    return _created(request, task)
 
 
 @router.get(

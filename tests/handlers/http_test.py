@@ -27,8 +27,11 @@ REQUESTS: dict[str, tuple[int, str]] = {
     "function_url": (201, "2001:db8:7::19"),
     "function_url_encoded_path": (404, CLIENT),
     "http_api": (201, CLIENT),
+    "http_api_default_stage": (201, CLIENT),
+    "http_api_mapping_key": (201, CLIENT),
     "http_api_payload_one": (201, CLIENT),
     "http_api_query": (200, CLIENT),
+    "http_api_route": (201, CLIENT),
     "load_balancer": (201, CLIENT),
     "load_balancer_health_check": (200, "unknown"),
     "load_balancer_multi_value": (201, CLIENT),
@@ -38,8 +41,10 @@ REQUESTS: dict[str, tuple[int, str]] = {
     "rest_api_custom_domain": (201, CLIENT),
     "rest_api_query": (200, CLIENT),
     "rest_api_stage_like_path": (201, CLIENT),
+    "rest_api_v1_proxy": (201, CLIENT),
+    "rest_api_v1_proxy_custom_domain": (201, CLIENT),
 }
-NOT_REQUESTS = {"queue", "schedule"}
+NOT_REQUESTS = {"queue", "schedule", "scheduler"}
 ONE_OF_EACH = pytest.mark.parametrize("name", ["http_api", "rest_api", "load_balancer"])
 
 
@@ -95,7 +100,7 @@ def test_a_query_is_decoded_once(name: str, function: Function) -> None:
 
 def test_a_function_has_no_metrics_endpoint(function: Function) -> None:
     """/metrics does not exist, even if the event claims a loopback client."""
-    event = golden("function_url")
+    event = golden("function_url", rawPath="/metrics")
     event["requestContext"]["http"] |= {"method": "GET", "path": "/metrics"}
     event["requestContext"]["http"]["sourceIp"] = "127.0.0.1"
     assert function(event, Context())["statusCode"] == 404
@@ -161,8 +166,9 @@ def test_a_load_balancer_gets_the_form_that_it_sent(function: Function) -> None:
 def test_a_response_without_content_has_no_content_type(function: Function) -> None:
     """A 204 does not declare JSON."""
     created = json.loads(function(golden("http_api"), Context())["body"])
-    event = golden("function_url", body=None, isBase64Encoded=False)
-    event["requestContext"]["http"] |= {"method": "DELETE", "path": f"/v1/tasks/{created['id']}"}
+    path = f"/v1/tasks/{created['id']}"
+    event = golden("function_url", body=None, isBase64Encoded=False, rawPath=path)
+    event["requestContext"]["http"] |= {"method": "DELETE", "path": path}
     event["headers"]["if-match"] = created["etag"]
     response = function(event, Context())
     assert (response["statusCode"], response["body"]) == (204, "")
@@ -175,12 +181,54 @@ def test_the_response_to_head_has_no_body(function: Function) -> None:
     assert function(event, Context())["body"] == ""
 
 
+# What precedes the path in public
+
+
+def _create(event: dict[str, Any], function: Function) -> str:
+    response = function(event, Context())
+    assert response["statusCode"] == 201
+    return headers(response)["location"]
+
+
+@pytest.mark.parametrize(
+    ("name", "base_path"),
+    [
+        ("rest_api", "/live"),
+        ("rest_api_v1_proxy", "/live"),
+        ("rest_api_v1_proxy_custom_domain", "/tracker"),
+        ("http_api", "/live"),
+        ("http_api_mapping_key", "/tracker"),
+    ],
+)
+def test_links_begin_with_the_base_path(name: str, base_path: str, moto: str) -> None:
+    """BASE_PATH precedes Location and is the server in the OpenAPI document."""
+    with running_function(builders.settings(moto, base_path=base_path)) as function:
+        assert _create(golden(name), function).startswith(f"{base_path}/v1/tasks/")
+        document = function(golden("load_balancer_health_check", path="/openapi.json"), Context())
+        assert json.loads(document["body"])["servers"][0]["url"] == base_path
+
+
+def test_the_base_path_is_removed_where_the_route_does_not_tell(moto: str) -> None:
+    """A mapping key can be in all paths of an event whose route is `$default`."""
+    event = golden("http_api_default_stage", rawPath="/tracker/v1/tasks")
+    with running_function(builders.settings(moto, base_path="/tracker")) as function:
+        assert _create(event, function).startswith("/tracker/v1/tasks/")
+
+
+def test_a_path_that_only_begins_like_a_stage_is_kept(moto: str) -> None:
+    """/livez is not the stage /live and a z."""
+    event = golden("rest_api_console_test")
+    with running_function(builders.settings(moto, base_path="/live")) as function:
+        assert function(event, Context())["statusCode"] == 200
+
+
 # Events that are not HTTP requests
 
 
-def test_a_scheduled_event_keeps_the_function_warm(function: Function) -> None:
-    """An event of EventBridge's scheduler is not an error."""
-    assert function(golden("schedule"), Context()) == {"warm": True}
+@pytest.mark.parametrize("name", ["schedule", "scheduler"])
+def test_a_scheduled_event_keeps_the_function_warm(name: str, function: Function) -> None:
+    """An event of an EventBridge rule, or of EventBridge Scheduler, is not an error."""
+    assert function(golden(name), Context()) == {"warm": True}
 
 
 UNREADABLE: list[Any] = [

@@ -17,6 +17,7 @@ from api.settings import Settings
 from handlers.function import Function
 
 CLIENT_ADDRESS = "203.0.113.7"
+DOMAIN = "api.tracker.example"
 STAGE = "live"
 # Bodies of these types are passed on as text, all others in base64.
 TEXT_TYPES = ("text/", "application/json", "application/javascript", "application/xml")
@@ -68,6 +69,23 @@ def http_api(request: httpx.Request) -> Event:
     return event
 
 
+def http_api_mapping_key(request: httpx.Request) -> Event:
+    """A mapping key of a custom domain precedes one path; the other has the stage, as always."""
+    event = http_api(request)
+    event["requestContext"]["domainName"] = DOMAIN
+    event["requestContext"]["http"]["path"] = f"/tracker{unquote(request.url.path)}"
+    return event
+
+
+def http_api_routes(request: httpx.Request) -> Event:
+    """A route below /v1 has a parameter with the rest of the path."""
+    event = http_api(request)
+    below, found, rest = unquote(request.url.path).partition("/v1/")
+    if found and not below:
+        event |= {"routeKey": "ANY /v1/{proxy+}", "pathParameters": {"proxy": rest}}
+    return event
+
+
 def function_url(request: httpx.Request) -> Event:
     """A function URL passes the path on as it is."""
     return _payload_two(request, _raw_path(request))
@@ -99,6 +117,17 @@ def rest_api(request: httpx.Request) -> Event:
     }
 
 
+def rest_api_custom_domain(request: httpx.Request) -> Event:
+    """A custom domain's base path precedes both paths; a resource below /v1 has the rest."""
+    event = rest_api(request)
+    below, found, rest = event["path"].partition("/v1/")
+    if found and not below:
+        event |= {"resource": "/v1/{proxy+}", "pathParameters": {"proxy": rest}}
+    event["path"] = event["requestContext"]["path"] = f"/tracker{event['path']}"
+    event["requestContext"]["domainName"] = DOMAIN
+    return event
+
+
 def load_balancer(request: httpx.Request) -> Event:
     """A load balancer does not decode path and query; it passes on the last value of each name."""
     return {
@@ -119,7 +148,10 @@ def load_balancer_multi_value(request: httpx.Request) -> Event:
 
 KINDS: dict[str, Callable[[httpx.Request], Event]] = {
     "http_api": http_api,
+    "http_api_mapping_key": http_api_mapping_key,
+    "http_api_routes": http_api_routes,
     "rest_api": rest_api,
+    "rest_api_custom_domain": rest_api_custom_domain,
     "function_url": function_url,
     "load_balancer": load_balancer,
     "load_balancer_multi_value": load_balancer_multi_value,
