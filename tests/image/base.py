@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from api.local.processes import ROOT
-from tests.image.buildah import build, buildah
+from tests.image.buildah import BUILD_SECONDS, build, buildah
 from tests.support.require_tool import require_tool
 
 STAND_IN = "localhost/task-tracker-test-base"
@@ -46,7 +46,7 @@ def _debian() -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         partial = CACHE / f"{release}.partial.tar"
         command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={LIBRARIES}"]
-        subprocess.run([*command, release, partial], check=True)
+        subprocess.run([*command, release, partial], check=True, timeout=BUILD_SECONDS)
         partial.rename(archive)
     return archive
 

@@ -7,12 +7,13 @@ from pathlib import Path
 Result = subprocess.CompletedProcess[str]
 # This machine's certificates and the settings of its pip, for the steps that install packages.
 MOUNTED = ("/etc/ssl/certs", "/etc/pip.conf")
+BUILD_SECONDS = 900
 # Health checks are run by the tests. Timers for them would need systemd.
 ENVIRONMENT = {**os.environ, "DISABLE_HC_SYSTEMD": "true"}
 
 
 def buildah(*arguments: str | Path, check: bool = True) -> Result:
-    return _run("buildah", *arguments, check=check)
+    return _run("buildah", *arguments, check=check, seconds=BUILD_SECONDS)
 
 
 def podman(*arguments: str | Path, check: bool = True, seconds: float = 60) -> Result:
@@ -26,7 +27,7 @@ def build(context: Path, tag: str, *arguments: str) -> None:
     buildah("build", *isolation, *volumes, *arguments, f"--tag={tag}", context)
 
 
-def _run(*command: str | Path, check: bool, seconds: float | None = None) -> Result:
+def _run(*command: str | Path, check: bool, seconds: float) -> Result:
     result = subprocess.run(
         command, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=seconds
     )
