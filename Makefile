@@ -41,7 +41,7 @@ run: run-venv  ## Serve the API on http://127.0.0.1:8000 (PORT sets another port
 stack: run-venv  ## Serve the API with node-exporter and Prometheus, as on Fargate
 	@exec $(BIN)/python -m monitoring.local_stack
 
-reset:  ## Delete the tasks stored by make run, which must not be running
+reset: python  ## Delete the tasks stored by make run, which must not be running
 	@$(PYTHON) -m api.local.journal --delete .data
 
 ##@ Test
@@ -116,10 +116,10 @@ audit: venv  ## Write SBOMs of what ships to build/, and look for known vulnerab
 ##@ Operate
 
 # Keys are passed in the environment: `BOOTSTRAP_KEY=tt_... make key`. Arguments are visible in `ps`.
-key:  ## Create an API key and print it once: BOOTSTRAP_KEY=tt_... make key (URL, WORKSPACE, SCOPES, LABEL, EXPIRES_AT)
+key: python  ## Create an API key and print it once: BOOTSTRAP_KEY=tt_... make key (URL, WORKSPACE, SCOPES, LABEL, EXPIRES_AT)
 	@$(PYTHON) terraform/scripts/key.py
 
-bootstrap-key:  ## Print a new bootstrap key, which can create the first API keys
+bootstrap-key: python  ## Print a new bootstrap key, which can create the first API keys
 	@$(PYTHON) terraform/scripts/new_key.py
 
 smoke: venv  ## Create, change and delete a task: KEY=tt_... make smoke (URL)

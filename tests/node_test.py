@@ -1,6 +1,5 @@
 """Node.js for the linters and generators that come from npm."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -38,16 +37,3 @@ def test_a_node_that_cannot_be_used_is_named_with_the_command_that_helps(
         check=True,
     )
     assert checked.stdout.removesuffix(" into build/\n") == problem
-
-
-def test_make_uses_the_node_that_it_installed() -> None:
-    """`make node` links it into a directory that is the first on the PATH of every target."""
-    printed = subprocess.run(
-        ["make", "--no-print-directory", "--eval", "path: ; @echo $$PATH", "path"],
-        cwd=ROOT,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert printed.stdout.startswith(f"{ROOT}/build/node:")
