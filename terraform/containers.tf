@@ -9,7 +9,8 @@ locals {
   # Settings of every container. Each also sets a memory limit: without one, programs size themselves
   # by the memory of the virtual machine, which is larger than the ECS task.
   container = {
-    readonlyRootFilesystem = true
+    # ECS Exec writes its own files into the container.
+    readonlyRootFilesystem = !var.execute_command
     linuxParameters        = { capabilities = { drop = ["ALL"] } }
   }
   # ECS restarts a crashed sidecar and keeps the API running.

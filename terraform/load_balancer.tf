@@ -52,7 +52,6 @@ resource "aws_vpc_security_group_ingress_rule" "api_from_load_balancer" {
 }
 
 resource "aws_lb" "api" {
-  #checkov:skip=CKV_AWS_91:the API logs every request
   #checkov:skip=CKV2_AWS_28:a web application firewall is an optional monthly cost
   count                      = local.load_balancers
   name                       = var.name
@@ -62,6 +61,12 @@ resource "aws_lb" "api" {
   drop_invalid_header_fields = true
   enable_deletion_protection = var.deletion_protection
   idle_timeout               = 60
+
+  # The bucket is the bootstrap's. It shows what never reached the API, which logs its own requests.
+  access_logs {
+    bucket  = "${var.name}-load-balancer-logs-${local.account_id}"
+    enabled = true
+  }
 
   lifecycle {
     precondition {

@@ -115,6 +115,14 @@ resource "aws_iam_role_policy" "task" {
           Resource = workspace.arn
         }
       ],
+      [
+        for statement in [{
+          Sid      = "OpenShells"
+          Effect   = "Allow"
+          Action   = ["ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"]
+          Resource = "*" # AWS supports no resource for these actions.
+        }] : statement if var.execute_command
+      ],
     )
   })
 }

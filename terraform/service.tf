@@ -2,9 +2,11 @@
 
 module "tasks_table" {
   source                 = "./tasks_table"
-  name                   = "${var.name}-tasks"
+  name                   = "${var.name}-tasks${var.table_suffix}"
   deletion_protection    = var.deletion_protection
   point_in_time_recovery = true
+  max_read_units         = var.table_max_read_units
+  max_write_units        = var.table_max_write_units
 }
 
 resource "aws_ecs_cluster" "this" {
@@ -41,6 +43,7 @@ resource "aws_ecs_service" "task" {
   desired_count                     = var.desired_count
   launch_type                       = "FARGATE"
   propagate_tags                    = "SERVICE"
+  enable_execute_command            = var.execute_command
   wait_for_steady_state             = true
   health_check_grace_period_seconds = local.load_balancers == 0 ? null : 30
 
@@ -53,6 +56,12 @@ resource "aws_ecs_service" "task" {
   deployment_circuit_breaker {
     enable   = true
     rollback = true
+  }
+
+  alarms {
+    enable      = true
+    rollback    = true
+    alarm_names = [for alarm in aws_cloudwatch_metric_alarm.deployment : alarm.alarm_name]
   }
 
   service_registries {
@@ -75,7 +84,7 @@ resource "aws_ecs_service" "task" {
     # ECS reports a steady state even after it rolled a deployment back.
     postcondition {
       condition     = self.task_definition == aws_ecs_task_definition.task.arn
-      error_message = "ECS rolled back the deployment, because the new ECS task did not become healthy. See the log group /${var.name}/api and the events of the service."
+      error_message = "ECS rolled back the deployment, because the new ECS task did not become healthy, or failed or delayed requests. See the log group /${var.name}/api and the events of the service."
     }
 
     # 0 is a service that someone stopped.

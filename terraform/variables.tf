@@ -285,6 +285,12 @@ variable "hosted_zone_id" {
   }
 }
 
+variable "execute_command" {
+  description = "Whether `aws ecs execute-command` can open a shell in the containers of the API's ECS tasks, whose root file systems are then writable."
+  type        = bool
+  default     = false
+}
+
 variable "dynamodb_endpoint" {
   description = "Whether to reach DynamoDB through a gateway endpoint of the VPC, which is free, instead of its public address. A VPC can have only one."
   type        = bool
@@ -389,6 +395,22 @@ variable "alarm_email" {
   }
 }
 
+variable "monthly_budget_usd" {
+  description = "Dollars a month of the whole account; alarm_email gets a message at 80 % of it, and when AWS forecasts more. null: no message."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.monthly_budget_usd == null || try(var.monthly_budget_usd >= 1, false)
+    error_message = "monthly_budget_usd: dollars, at least 1, or null for no message."
+  }
+
+  validation {
+    condition     = var.monthly_budget_usd == null || var.alarm_email != null
+    error_message = "monthly_budget_usd: AWS sends the message by e-mail. Set alarm_email, too."
+  }
+}
+
 variable "log_retention_days" {
   description = "Days for which logs are kept."
   type        = number
@@ -397,6 +419,42 @@ variable "log_retention_days" {
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731], var.log_retention_days)
     error_message = "log_retention_days: CloudWatch supports 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545 and 731."
+  }
+}
+
+# The table
+
+variable "table_max_read_units" {
+  description = "Read request units per second that the table, and each of its indexes, serves at most; then it throttles. null: AWS's quota."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.table_max_read_units == null || try(var.table_max_read_units >= 1 && floor(var.table_max_read_units) == var.table_max_read_units, false)
+    error_message = "table_max_read_units: a whole number, at least 1, or null for no maximum of your own."
+  }
+}
+
+variable "table_max_write_units" {
+  description = "Write request units per second that the table takes at most, without those of its indexes; then it throttles. null: AWS's quota."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.table_max_write_units == null || try(var.table_max_write_units >= 1 && floor(var.table_max_write_units) == var.table_max_write_units, false)
+    error_message = "table_max_write_units: a whole number, at least 1, or null for no maximum of your own."
+  }
+}
+
+variable "table_suffix" {
+  description = "End of the table's name, after <name>-tasks: that of a restored table which replaces the first one."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(-[a-z0-9]{1,32})?$", var.table_suffix))
+    error_message = "table_suffix: a dash and 1 to 32 lowercase letters and digits, for example -20270131, or empty for the first table."
   }
 }
 

@@ -109,7 +109,7 @@ def actions(job: dict[str, Any]) -> list[str]:
 
 @each_job
 def test_only_trusted_jobs_assume_a_role(job: dict[str, Any]) -> None:
-    """Jobs of a GitHub environment, and pull requests that people open from this repository.
+    """Jobs of a GitHub environment or of main, and pull requests that people open from here.
 
     Without a role, an OIDC token is only for attestations.
     """
@@ -117,7 +117,8 @@ def test_only_trusted_jobs_assume_a_role(job: dict[str, Any]) -> None:
         same = "github.event.pull_request.head.repo.full_name == github.repository"
         person = "github.event.pull_request.user.login != 'dependabot[bot]'"
         condition = job.get("if", "")
-        assert "environment" in job or (same in condition and person in condition)
+        main = condition.startswith("github.ref == 'refs/heads/main'")
+        assert "environment" in job or main or (same in condition and person in condition)
         assert "||" not in condition
     elif job["permissions"].get("id-token") == "write":
         assert job["permissions"]["attestations"] == "write"
@@ -131,7 +132,7 @@ def test_a_job_with_a_role_runs_few_actions(job: dict[str, Any]) -> None:
         assert owners <= {"actions", "aws-actions", "hashicorp"}
 
 
-@pytest.mark.parametrize("name", ["deploy.yml", "preview.yml"])
+@pytest.mark.parametrize("name", ["deploy.yml", "drift.yml", "preview.yml"])
 def test_a_fresh_clone_skips_what_needs_an_account(name: str) -> None:
     """Until the variables are set, the first jobs are skipped, and so are those that need them."""
     for job in jobs(name):
@@ -181,6 +182,34 @@ def test_github_prints_the_variables_of_the_bootstrap() -> None:
     blocks = re.findall(r'^variable "(\w+)" \{(.*?)^\}', variables, re.MULTILINE | re.DOTALL)
     required = {name for name, text in blocks if not re.search(r"(?m)^  default ", text)}
     assert {line.partition(" ")[0] for line in done.stdout.splitlines()} | {"region"} == required
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(0, ""), (1, ""), (2, "::error::Production differs from main")],
+    ids=["no-drift", "no-plan", "drift"],
+)
+def test_the_weekly_run_fails_with_the_plan_if_there_is_drift(
+    tmp_path: Path, status: int, error: str
+) -> None:
+    """Also if there is no plan, which is no drift."""
+    (tmp_path / "terraform/environments").mkdir(parents=True)
+    python = tmp_path / "venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\necho the plan of $*\nexit {status}\n")
+    python.chmod(0o755)
+    done = run(
+        SCRIPTS["drift.yml: drift: Compare production with main"],
+        cwd=tmp_path,
+        RUNNER_TEMP=str(tmp_path),
+        GITHUB_STEP_SUMMARY=str(tmp_path / "summary"),
+        SETTINGS="rate_limit = 20",
+    )
+    assert done.returncode == status
+    assert error in done.stdout
+    assert (tmp_path / "summary").exists() == (status == 2)
+    settings = tmp_path / "terraform/environments/production.local.tfvars"
+    assert settings.read_text() == "rate_limit = 20\n"
 
 
 def test_a_deployment_waits_for_its_gate() -> None:

@@ -30,6 +30,11 @@ locals {
         repository_id = var.github_repository_id
         sub           = "${local.repository}:pull_request"
       }
+      drift = {
+        ref           = "refs/heads/main"
+        repository_id = var.github_repository_id
+        sub           = "${local.repository}:ref:refs/heads/main"
+      }
     },
     {
       for environment in var.environments : environment => {

@@ -15,6 +15,11 @@ output "AWS_PREVIEW_ROLE_ARN" {
   value       = aws_iam_role.preview.arn
 }
 
+output "AWS_DRIFT_ROLE_ARN" {
+  description = "Role of the workflow drift."
+  value       = aws_iam_role.drift.arn
+}
+
 output "API_REPOSITORY" {
   description = "Repository of the API's image."
   value       = aws_ecr_repository.this["api"].repository_url

@@ -25,8 +25,8 @@ variable "environments" {
   default     = ["production"]
 
   validation {
-    condition     = alltrue([for each in var.environments : can(regex("^[a-z][a-z0-9]{1,9}$", each)) && !contains(["preview", "github"], each)])
-    error_message = "environments: names of 2 to 10 lowercase letters and digits, for example [\"production\", \"dev\"]. preview and github are taken."
+    condition     = alltrue([for each in var.environments : can(regex("^[a-z][a-z0-9]{1,9}$", each)) && !contains(["preview", "github", "drift"], each)])
+    error_message = "environments: names of 2 to 10 lowercase letters and digits, for example [\"production\", \"dev\"]. preview, github and drift are taken."
   }
 }
 
@@ -111,8 +111,19 @@ variable "state_retention_days" {
   }
 }
 
+variable "load_balancer_log_days" {
+  description = "Days for which access logs of load balancers are kept."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.load_balancer_log_days >= 1 && floor(var.load_balancer_log_days) == var.load_balancer_log_days
+    error_message = "load_balancer_log_days: a whole number, at least 1."
+  }
+}
+
 variable "expire_old_states" {
-  description = "Whether old versions of a state expire."
+  description = "Whether old versions of a state, and access logs, expire."
   type        = bool
   default     = true
 }

@@ -1,20 +1,24 @@
 """Print the public addresses of the running ECS tasks: `addresses.py CLUSTER`.
 
-It needs AWS credentials. The addresses change with every deployment.
+It needs AWS credentials and .venv/bin/python. The addresses change with every deployment.
 """
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import boto3
+# These scripts run by path, so the repository is not on Python's path.
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from terraform.scripts import aws
 
 PORTS = {"task": 8000, "grafana": 3000}
 
 
-def addresses(cluster: str, session: Any) -> Iterator[tuple[str, str]]:
+def addresses(cluster: str) -> Iterator[tuple[str, str]]:
     """Find the family, without the cluster's name, and the URL of each running ECS task."""
-    ecs, ec2 = session.client("ecs"), session.client("ec2")
+    ecs, ec2 = aws.client("ecs"), aws.client("ec2")
     arns = ecs.list_tasks(cluster=cluster, desiredStatus="RUNNING")["taskArns"]
     tasks = ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"] if arns else []
     for task in tasks:
@@ -47,7 +51,7 @@ def _public_address(ec2: Any, interface: str) -> str:
 
 
 def main() -> None:
-    found = sorted(addresses(sys.argv[1], boto3.Session()))
+    found = sorted(addresses(sys.argv[1]))
     if not found:
         sys.exit(f"No ECS task is running in cluster {sys.argv[1]}.")
     for name, url in found:

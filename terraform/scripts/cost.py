@@ -9,7 +9,7 @@ HOSTED_ZONE = 0.50
 LOAD_BALANCER_HOUR = 0.0225
 AMP_SAMPLE = 0.90 / 10_000_000
 AMP_SAMPLE_READ = 0.10 / 1_000_000_000
-ALARM = 0.10
+METRIC, ALARM = 0.30, 0.10
 WRITE_UNIT = 0.625 / 1_000_000
 READ_UNIT = 0.125 / 1_000_000
 # Request units, from docs/data-model.md.
@@ -37,6 +37,8 @@ DEFAULT = {
     "API: ECS task with 0.5 vCPU, 1 GiB, public address": ecs_task(0.5, 1),
     "Grafana and Alertmanager: ECS task with 0.25 vCPU, 1 GiB, public address": ecs_task(0.25, 1),
     "private DNS zone": HOSTED_ZONE,
+    # An alarm costs its price for each metric in it.
+    "CloudWatch: 3 metrics and 5 alarms": 3 * METRIC + 7 * ALARM,
     "1 000 000 reads of one task": 1_000_000 * READ_UNIT,
     "100 000 lists of 25 tasks": 100_000 * UNITS_PER_LIST * READ_UNIT,
     "100 000 created tasks": 100_000 * UNITS_PER_CREATE * WRITE_UNIT,

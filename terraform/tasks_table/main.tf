@@ -15,6 +15,18 @@ variable "point_in_time_recovery" {
   type        = bool
 }
 
+variable "max_read_units" {
+  description = "Maximum of read request units per second of the table and of each index. null: AWS's quota."
+  type        = number
+  default     = null
+}
+
+variable "max_write_units" {
+  description = "Maximum of write request units per second of the table, and with it of the indexes. null: AWS's quota."
+  type        = number
+  default     = null
+}
+
 locals {
   # Open and closed tasks are apart: in the partition all_scope, or at the start of state_created.
   # Only open tasks have the attributes open_due and open_priority.
@@ -58,6 +70,22 @@ resource "aws_dynamodb_table" "tasks" {
       hash_key        = global_secondary_index.value.hash_key
       range_key       = global_secondary_index.value.range_key
       projection_type = "ALL"
+
+      # Lists read from the indexes. Writes into them follow those of the table.
+      dynamic "on_demand_throughput" {
+        for_each = compact([var.max_read_units])
+        content {
+          max_read_request_units = on_demand_throughput.value
+        }
+      }
+    }
+  }
+
+  dynamic "on_demand_throughput" {
+    for_each = var.max_read_units == null && var.max_write_units == null ? [] : [1]
+    content {
+      max_read_request_units  = var.max_read_units
+      max_write_request_units = var.max_write_units
     }
   }
 
@@ -84,4 +112,16 @@ output "name" {
 output "arn" {
   description = "ARN of the table."
   value       = aws_dynamodb_table.tasks.arn
+}
+
+# For tests.
+
+output "on_demand_throughput" {
+  description = "Maximum of the table."
+  value       = aws_dynamodb_table.tasks.on_demand_throughput
+}
+
+output "index_max_read_units" {
+  description = "Maximum of each index."
+  value       = [for index in aws_dynamodb_table.tasks.global_secondary_index : one(index.on_demand_throughput[*].max_read_request_units)]
 }

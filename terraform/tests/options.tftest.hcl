@@ -33,6 +33,26 @@ run "closed_by_default" {
   }
 
   assert {
+    condition     = aws_ecs_service.task.alarms[0].rollback && aws_ecs_service.task.alarms[0].enable && aws_ecs_service.task.alarms[0].alarm_names == toset(["task-tracker-deployment-failed", "task-tracker-deployment-slow"])
+    error_message = "ECS must roll back a deployment that fails or delays requests."
+  }
+
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.deployment : alarm.treat_missing_data == "notBreaching"])
+    error_message = "No requests must not roll a deployment back."
+  }
+
+  assert {
+    condition     = !aws_ecs_service.task.enable_execute_command && local.api.readonlyRootFilesystem && !strcontains(aws_iam_role_policy.task.policy, "ssmmessages")
+    error_message = "By default, there must be no way into the containers."
+  }
+
+  assert {
+    condition     = length(aws_budgets_budget.month) + length(module.tasks_table.on_demand_throughput) == 0
+    error_message = "By default, there must be no budget and no maximum of request units."
+  }
+
+  assert {
     condition     = length(aws_ssm_parameter.bootstrap_key) == 0 && join(" ", local.api.secrets[*].name) == "CURSOR_SECRET"
     error_message = "By default, there must be no bootstrap key."
   }
@@ -84,6 +104,58 @@ run "bootstrap_key" {
   assert {
     condition     = aws_ssm_parameter.bootstrap_key[0].type == "SecureString" && contains(local.injected_parameters, aws_ssm_parameter.bootstrap_key[0].arn)
     error_message = "The parameter must be encrypted and readable by the execution role."
+  }
+}
+
+run "shells_in_containers" {
+  command = apply
+
+  variables {
+    execute_command = true
+  }
+
+  assert {
+    condition     = aws_ecs_service.task.enable_execute_command && !local.api.readonlyRootFilesystem && strcontains(aws_iam_role_policy.task.policy, "ssmmessages:OpenDataChannel")
+    error_message = "ECS Exec needs the flag, a writable container and four permissions."
+  }
+}
+
+run "limits_of_the_bill" {
+  command = apply
+
+  variables {
+    alarm_email           = "operators@example.com"
+    monthly_budget_usd    = 100
+    table_max_read_units  = 500
+    table_max_write_units = 200
+  }
+
+  assert {
+    condition     = aws_budgets_budget.month[0].limit_amount == "100" && toset([for each in aws_budgets_budget.month[0].notification : "${each.notification_type} ${each.threshold} ${join(" ", each.subscriber_email_addresses)}"]) == toset(["ACTUAL 80 operators@example.com", "FORECASTED 100 operators@example.com"])
+    error_message = "A message must come before the bill exceeds the budget."
+  }
+
+  assert {
+    condition     = module.tasks_table.on_demand_throughput[0].max_read_request_units == 500 && module.tasks_table.on_demand_throughput[0].max_write_request_units == 200
+    error_message = "The table must have the maximum."
+  }
+
+  assert {
+    condition     = alltrue([for read_units in module.tasks_table.index_max_read_units : read_units == 500])
+    error_message = "Lists read from the indexes, which must have the maximum, too."
+  }
+}
+
+run "a_restored_table" {
+  command = apply
+
+  variables {
+    table_suffix = "-20270131"
+  }
+
+  assert {
+    condition     = contains(local.api.environment, { name = "TABLE_NAME", value = "task-tracker-tasks-20270131" })
+    error_message = "The API must use the table of that name."
   }
 }
 
@@ -213,6 +285,11 @@ run "https_through_the_load_balancer" {
   assert {
     condition     = aws_lb.api[0].enable_deletion_protection
     error_message = "The load balancer must be protected, as the table is."
+  }
+
+  assert {
+    condition     = aws_lb.api[0].access_logs[0].enabled && aws_lb.api[0].access_logs[0].bucket == "task-tracker-load-balancer-logs-123456789012"
+    error_message = "The load balancer must write access logs into the bootstrap's bucket."
   }
 }
 

@@ -32,6 +32,9 @@ run "refuses_malformed_values" {
     api_cidrs              = ["anyone"]
     grafana_cidrs          = ["office"]
     log_retention_days     = 10
+    table_max_read_units   = 0
+    table_max_write_units  = 1.5
+    table_suffix           = "_restored"
     cursor_secret          = "short"
     grafana_admin_password = "admin"
     alert_webhook_url      = "http://alerts.example"
@@ -59,6 +62,9 @@ run "refuses_malformed_values" {
     var.api_cidrs,
     var.grafana_cidrs,
     var.log_retention_days,
+    var.table_max_read_units,
+    var.table_max_write_units,
+    var.table_suffix,
     var.cursor_secret,
     var.grafana_admin_password,
     var.alert_webhook_url,
@@ -481,4 +487,25 @@ run "refuses_another_environment_over_this_state" {
   }
 
   expect_failures = [terraform_data.name]
+}
+
+run "refuses_a_budget_of_nothing" {
+  command = plan
+
+  variables {
+    alarm_email        = "operators@example.com"
+    monthly_budget_usd = 0
+  }
+
+  expect_failures = [var.monthly_budget_usd]
+}
+
+run "refuses_a_budget_without_an_address" {
+  command = plan
+
+  variables {
+    monthly_budget_usd = 100
+  }
+
+  expect_failures = [var.monthly_budget_usd]
 }

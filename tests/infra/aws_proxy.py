@@ -1,5 +1,6 @@
 """A proxy in front of moto that records each call by its access key, and adds what moto lacks."""
 
+import itertools
 import json
 import re
 import threading
@@ -30,6 +31,9 @@ PROTECTED = b"""<ErrorResponse><Error><Type>Sender</Type><Code>OperationNotPermi
 <Message>Load balancer cannot be deleted because deletion protection is enabled</Message>
 </Error><RequestId>1</RequestId></ErrorResponse>"""
 
+# Every so many requests, a connection is closed without a response, as networks and AWS do.
+DROPPED_EVERY = 50
+
 # (service, operation), as the AWS SDKs name them, but the service as in signatures.
 Call = tuple[str, str]
 
@@ -49,6 +53,8 @@ class AwsProxy:
         )
         self._scaling_tags: dict[str, str] = {}
         self._definitions = AlertManagerDefinitions()
+        self._received = itertools.count(1)
+        self.dropped = 0
         self.url = ""
 
     @contextmanager
@@ -64,6 +70,9 @@ class AwsProxy:
                     self.close_connection = True
                     return
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if proxy.drops():
+                    self.close_connection = True
+                    return
                 status, headers, response = proxy.handle(
                     self.command, self.path, dict(self.headers), body
                 )
@@ -79,6 +88,12 @@ class AwsProxy:
             self.url = f"http://127.0.0.1:{server.server_port}"
             yield self
             server.shutdown()
+
+    def drops(self) -> bool:
+        """Return whether this request gets no response."""
+        drops = next(self._received) % DROPPED_EVERY == 0
+        self.dropped += drops
+        return drops
 
     def handle(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
         """Record the call, and return moto's response, a refusal, or a stub's response."""

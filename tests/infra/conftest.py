@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -162,6 +163,29 @@ def destroyed(stack: Stack) -> Destroyed:
     root.apply(*unprotected)
     root.destroy(*unprotected)
     return Destroyed(error, tables, left_over(stack.aws))
+
+
+@contextmanager
+def ecs_task(aws: Aws) -> Iterator[str]:
+    """Add an ECS task of the API, which moto does not run; yield its public address."""
+    ecs, ec2 = aws.client("ecs"), aws.client("ec2")
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    network = {"subnets": [subnet], "securityGroups": [], "assignPublicIp": "ENABLED"}
+    (task,) = ecs.run_task(
+        cluster="task-tracker",
+        taskDefinition="task-tracker-task",
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": network},
+    )["tasks"]
+    details = {each["name"]: each["value"] for each in task["attachments"][0]["details"]}
+    interface = details["networkInterfaceId"]
+    # moto assigns no public address to ECS tasks. Those that it has are loopback addresses.
+    address = ec2.allocate_address(Domain="vpc")
+    ec2.associate_address(AllocationId=address["AllocationId"], NetworkInterfaceId=interface)
+    try:
+        yield str(address["PublicIp"])
+    finally:
+        ecs.stop_task(cluster="task-tracker", task=task["taskArn"])
 
 
 def task_definition(aws: Aws, family: str) -> dict[str, Any]:

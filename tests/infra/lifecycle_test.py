@@ -1,7 +1,7 @@
 """The life of a stack with every option: deployed, changed, destroyed, and deployed again.
 
-terraform/scripts/stack.py does it, as in the workflows. A proxy records each call by role, and
-refuses to delete a protected load balancer, as AWS does and moto does not.
+terraform/scripts/stack.py does it, as in the workflows. A proxy records each call by role, drops a
+connection now and then, and refuses to delete a protected load balancer, as AWS does and moto not.
 """
 
 import json
@@ -27,6 +27,7 @@ from tests.infra.conftest import (
     SECRETS,
     Aws,
     left_over,
+    task_definition,
 )
 from tests.infra.permissions import Policies, needed_by_terraform
 from tests.infra.terraform import REGION, Terraform, TerraformError, plain
@@ -141,6 +142,13 @@ class Life(NamedTuple):
     deployed_again: str
     items: list[dict[str, Any]]
     next_plan: subprocess.CompletedProcess[str]
+    # A look for drift, and another one after a change by hand.
+    no_drift: subprocess.CompletedProcess[str]
+    drift: subprocess.CompletedProcess[str]
+    # The deployment of a restored table, its items, and the table that the API then has.
+    repointed: str
+    restored_items: list[dict[str, Any]]
+    table_of_the_api: str
     # The error of a plan of dev over the state of production.
     refused: str
     left_over: list[str]
@@ -203,16 +211,32 @@ def life(
     domain = {"domain_name": "tracker.example.com", "hosted_zone_id": hosted_zone}
     settings(deploy.tree, **OPTIONS, **domain, **images(SECOND_DIGEST), rate_limit=20)
     deploy.change("apply")
+    weekly = drift_operator(deploy, proxy, tmp_path_factory.mktemp("drift"))
+    # Only for its calls: moto does not return every value of these options.
+    weekly.stack("drift")
     earlier_version(deploy.tree)
     deploy.change("apply")
     aws.client("dynamodb").put_item(TableName=TABLE, Item={"pk": {"S": "a"}, "sk": {"S": "b"}})
     destroyed = deploy.change("destroy")
     kept = left_over(aws)
-    settings(deploy.tree, api_cidrs=["203.0.113.7/32"], **images(FIRST_DIGEST))
+    closed = {"api_cidrs": ["203.0.113.7/32"], **images(FIRST_DIGEST)}
+    settings(deploy.tree, **closed)
     deployed_again = deploy.change("apply")
     next_plan = deploy.stack("plan", "-input=false")
+    settings(deploy.tree, api_cidrs=closed["api_cidrs"])
+    no_drift = weekly.stack("drift")
+    logs = aws.client("logs")
+    logs.put_retention_policy(logGroupName="/task-tracker/api", retentionInDays=1)
+    drift = weekly.stack("drift")
+    settings(deploy.tree, **closed)
     refused = plan_of_dev(deploy)
     items = aws.client("dynamodb").scan(TableName=TABLE)["Items"]
+    restore(deploy, TABLE, f"{TABLE}-restored")
+    settings(deploy.tree, table_suffix="-restored", **closed)
+    repointed = deploy.change("apply")
+    api = task_definition(aws, "task-tracker-task")["containers"]["api"]
+    environment = {each["name"]: each["value"] for each in api["environment"]}
+    restored_items = aws.client("dynamodb").scan(TableName=f"{TABLE}-restored")["Items"]
     deploy.change("destroy", "--delete-table")
     preview(deploy, proxy, tmp_path_factory)
     return Life(
@@ -224,8 +248,32 @@ def life(
         deployed_again=deployed_again,
         items=items,
         next_plan=next_plan,
+        no_drift=no_drift,
+        drift=drift,
+        repointed=repointed,
+        restored_items=restored_items,
+        table_of_the_api=environment["TABLE_NAME"],
         refused=refused,
         left_over=left_over(aws),
+    )
+
+
+def drift_operator(deploy: Operator, proxy: AwsProxy, home: Path) -> Operator:
+    """The role of the workflow drift, which has no secrets."""
+    operator = Operator(deploy.tree, home, proxy, "drift")
+    given = operator.environment | {"STATE_BUCKET": deploy.environment["STATE_BUCKET"]}
+    operator.environment = {
+        name: value for name, value in given.items() if not name.startswith("TF_VAR_")
+    }
+    return operator
+
+
+def restore(deploy: Operator, table: str, new_table: str) -> None:
+    """Restore a table as an operator does."""
+    subprocess.run(
+        [sys.executable, deploy.tree / "terraform/scripts/restore.py", table, new_table],
+        env=deploy.environment | {"AWS_ACCESS_KEY_ID": "person"},
+        check=True,
     )
 
 
@@ -280,6 +328,11 @@ def preview(deploy: Operator, proxy: AwsProxy, paths: pytest.TempPathFactory) ->
     root.destroy(*flags)
 
 
+def test_dropped_connections_are_retried(life: Life) -> None:
+    """By the provider with the tests' settings, by the backend and by the scripts."""
+    assert life.proxy.dropped > 5
+
+
 def test_a_destroy_keeps_the_table_only(life: Life) -> None:
     """The protected load balancer goes; the table stays, and the output names it."""
     assert life.kept == [TABLE]
@@ -298,12 +351,26 @@ def test_another_environment_over_a_state_is_refused(life: Life) -> None:
     assert "This state is that of task-tracker, and these variables are those of" in life.refused
 
 
+def test_a_restored_table_replaces_the_first_one(life: Life) -> None:
+    """A deployment with its table_suffix imports it, and leaves the first one alone."""
+    assert f"The table {TABLE} is left alone. {TABLE}-restored replaces it." in life.repointed
+    assert life.table_of_the_api == f"{TABLE}-restored"
+    assert life.restored_items == life.items
+
+
 def test_a_destroy_can_delete_the_table(life: Life) -> None:
-    """Only the resources of bootstrap are left."""
-    assert life.left_over == []
+    """Only the resources of bootstrap are left, and the table that another one replaced."""
+    assert life.left_over == [TABLE]
 
 
-@pytest.mark.parametrize("role", ["deploy", "preview"])
+def test_drift_is_found_without_secrets(life: Life) -> None:
+    """A stack as it was deployed has none; a change by hand is named, and the status is 2."""
+    assert (life.no_drift.returncode, "No changes." in plain(life.no_drift.stdout)) == (0, True)
+    assert life.drift.returncode == 2
+    assert 'aws_cloudwatch_log_group.this["api"] will be updated' in plain(life.drift.stdout)
+
+
+@pytest.mark.parametrize("role", ["deploy", "drift", "preview"])
 def test_a_role_has_the_permissions_that_it_needs(life: Life, role: str) -> None:
     """The policy allows every call of Terraform and its state, and nothing that no option uses."""
     needed = needed_by_terraform(role, life.proxy.calls[role])
@@ -314,7 +381,7 @@ def test_a_role_has_the_permissions_that_it_needs(life: Life, role: str) -> None
     }
 
 
-@pytest.mark.parametrize("role", ["deploy", "preview"])
+@pytest.mark.parametrize("role", ["deploy", "drift", "preview"])
 def test_a_role_holds_its_policy(life: Life, role: str) -> None:
     """IAM limits the inline policies of a role to 10 240 characters without whitespace."""
     statements = life.policies.statements[f"task-tracker-github-{role}"]

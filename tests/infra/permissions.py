@@ -46,10 +46,21 @@ UNRECORDED = {
         "ecr:InitiateLayerUpload",
         "ecr:PutImage",
         "ecr:UploadLayerPart",
+        # moto lacks budgets. "Actions defined by AWS Budget Service".
+        "budgets:ListTagsForResource",
+        "budgets:ModifyBudget",
+        "budgets:TagResource",
+        "budgets:UntagResource",
+        "budgets:ViewBudget",
         # terraform/scripts/addresses.py prints the addresses.
         "ec2:DescribeNetworkInterfaces",
         "ecs:DescribeTasks",
         "ecs:ListTasks",
+    },
+    "drift": {
+        # moto lacks budgets. The actions are those of the deploying role that read.
+        "budgets:ListTagsForResource",
+        "budgets:ViewBudget",
     },
     "preview": {
         "iam:PassRole",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from api.local.processes import ROOT
-from tests.infra.conftest import Stack
+from tests.infra.conftest import Stack, ecs_task
 from tests.infra.terraform import REGION
 from tests.support import builders
 
@@ -34,7 +34,7 @@ def addresses(stack: Stack) -> subprocess.CompletedProcess[str]:
         AWS_ENDPOINT_URL=stack.aws.url,
         AWS_ACCESS_KEY_ID="testing",
         AWS_SECRET_ACCESS_KEY="testing",
-        AWS_DEFAULT_REGION=REGION,
+        AWS_REGION=REGION,
     )
 
 
@@ -46,24 +46,8 @@ def test_addresses_of_running_ecs_tasks_are_printed(stack: Stack) -> None:
     stopped = addresses(stack)
     assert stopped.returncode == 1
     assert "No ECS task is running in cluster task-tracker" in stopped.stderr
-    ecs, ec2 = stack.aws.client("ecs"), stack.aws.client("ec2")
-    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
-    network = {"subnets": [subnet], "securityGroups": [], "assignPublicIp": "ENABLED"}
-    (task,) = ecs.run_task(
-        cluster="task-tracker",
-        taskDefinition="task-tracker-task",
-        launchType="FARGATE",
-        networkConfiguration={"awsvpcConfiguration": network},
-    )["tasks"]
-    details = {each["name"]: each["value"] for each in task["attachments"][0]["details"]}
-    interface = details["networkInterfaceId"]
-    # moto assigns no public address to ECS tasks.
-    address = ec2.allocate_address(Domain="vpc")
-    ec2.associate_address(AllocationId=address["AllocationId"], NetworkInterfaceId=interface)
-    try:
-        assert addresses(stack).stdout == f"task=https://{address['PublicIp']}:8000\n"
-    finally:
-        ecs.stop_task(cluster="task-tracker", task=task["taskArn"])
+    with ecs_task(stack.aws) as address:
+        assert addresses(stack).stdout == f"task=https://{address}:8000\n"
 
 
 @pytest.mark.parametrize(
@@ -81,10 +65,12 @@ def test_stack_refuses_what_is_unclear(
 ) -> None:
     """An unknown environment, a missing setting, or a name that belongs to another state."""
     for directory in ("scripts", "environments"):
-        shutil.copytree(ROOT / "terraform" / directory, tmp_path / directory)
-    (tmp_path / "environments/production.local.tfvars").write_text('name = "task-tracker-dev"\n')
+        shutil.copytree(ROOT / "terraform" / directory, tmp_path / "terraform" / directory)
+    (tmp_path / "terraform/environments/production.local.tfvars").write_text(
+        'name = "task-tracker-dev"\n'
+    )
     done = subprocess.run(
-        [sys.executable, tmp_path / "scripts/stack.py", environment, "plan"],
+        [sys.executable, tmp_path / "terraform/scripts/stack.py", environment, "plan"],
         env=os.environ | {"STATE_BUCKET": "states", "AWS_REGION": REGION} | variables,
         capture_output=True,
         text=True,

@@ -393,7 +393,7 @@ def test_the_task_role_allows_only_what_the_api_calls(stack: Stack) -> None:
 def test_policies_have_no_avoidable_wildcards(stack: Stack) -> None:
     """No action contains a wildcard, and only listed statements apply to all resources."""
     found = policies(stack.aws)
-    assert len(found) == 4
+    assert len(found) == 5
     for statement in (each for statements in found.values() for each in statements):
         assert not [action for action in as_list(statement["Action"]) if "*" in action]
         if "*" in as_list(statement["Resource"]):
@@ -512,6 +512,8 @@ def test_alarms_are_sent_by_mail(stack: Stack) -> None:
     assert missing_data == {
         "task-tracker-task-not-running": "breaching",
         "task-tracker-grafana-not-running": "breaching",
+        "task-tracker-deployment-failed": "notBreaching",
+        "task-tracker-deployment-slow": "notBreaching",
         "task-tracker-table-failing": "notBreaching",
     }
     (mail,) = stack.aws.client("sns").list_subscriptions()["Subscriptions"]

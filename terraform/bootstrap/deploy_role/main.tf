@@ -6,7 +6,8 @@ locals {
   state      = "${var.state_bucket_arn}/stack/${var.environment}.tfstate"
   logs       = "${var.arn}:logs:${var.region_and_account}:log-group:/${var.stack}/*"
   parameters = "${var.arn}:ssm:${var.region_and_account}:parameter/${var.stack}/*"
-  table      = "${var.arn}:dynamodb:${var.region_and_account}:table/${var.stack}-tasks"
+  # The last form is that of restored tables.
+  tables     = [for end in ["", "/index/*", "-*"] : "${var.arn}:dynamodb:${var.region_and_account}:table/${var.stack}-tasks${end}"]
   workspaces = "${var.arn}:aps:${var.region_and_account}:workspace/*"
   roles      = [for role in ["execution", "grafana", "task"] : "${local.iam}:role/${var.stack}-${role}"]
   ecs = [
@@ -153,7 +154,7 @@ resource "aws_iam_role_policy" "this" {
           "dynamodb:UpdateTable",
           "dynamodb:UpdateTimeToLive",
         ]
-        Resource = [local.table, "${local.table}/index/*"]
+        Resource = local.tables
       },
       {
         Sid    = "ManageParameters"
@@ -174,7 +175,10 @@ resource "aws_iam_role_policy" "this" {
         Action = [
           "logs:CreateLogGroup",
           "logs:DeleteLogGroup",
+          "logs:DeleteMetricFilter",
+          "logs:DescribeMetricFilters",
           "logs:ListTagsForResource",
+          "logs:PutMetricFilter",
           "logs:PutRetentionPolicy",
           "logs:TagResource",
           "logs:UntagResource",
@@ -193,6 +197,19 @@ resource "aws_iam_role_policy" "this" {
           "cloudwatch:UntagResource",
         ]
         Resource = "${var.arn}:cloudwatch:${var.region_and_account}:alarm:${var.stack}-*"
+      },
+      {
+        # With monthly_budget_usd.
+        Sid    = "ManageBudget"
+        Effect = "Allow"
+        Action = [
+          "budgets:ListTagsForResource",
+          "budgets:ModifyBudget",
+          "budgets:TagResource",
+          "budgets:UntagResource",
+          "budgets:ViewBudget",
+        ]
+        Resource = "${var.arn}:budgets::${var.account_id}:budget/${var.stack}-month"
       },
       {
         Sid    = "ManageTopic"
@@ -357,7 +374,7 @@ resource "aws_iam_policy" "boundary" {
         Sid      = "Tasks"
         Effect   = "Allow"
         Action   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
-        Resource = [local.table, "${local.table}/index/*"]
+        Resource = local.tables
       },
       {
         Sid      = "Parameters"
@@ -387,6 +404,13 @@ resource "aws_iam_policy" "boundary" {
         Sid      = "SignInToEcr"
         Effect   = "Allow"
         Action   = "ecr:GetAuthorizationToken"
+        Resource = "*"
+      },
+      {
+        # With execute_command. AWS supports no resource for these actions.
+        Sid      = "OpenShells"
+        Effect   = "Allow"
+        Action   = ["ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"]
         Resource = "*"
       },
     ]

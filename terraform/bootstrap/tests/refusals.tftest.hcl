@@ -14,14 +14,15 @@ run "refuses_malformed_values" {
   command = plan
 
   variables {
-    name                  = "Task Tracker"
-    region                = "europe"
-    environments          = ["Production", "preview"]
-    github_owner          = "octocat/task-tracker"
-    github_repository     = "octocat/task-tracker"
-    github_subject_format = "dashes"
-    hosted_zone_id        = "example.com"
-    state_retention_days  = 0
+    name                   = "Task Tracker"
+    region                 = "europe"
+    environments           = ["Production", "preview", "drift"]
+    github_owner           = "octocat/task-tracker"
+    github_repository      = "octocat/task-tracker"
+    github_subject_format  = "dashes"
+    hosted_zone_id         = "example.com"
+    load_balancer_log_days = 0
+    state_retention_days   = 0
   }
 
   expect_failures = [
@@ -32,6 +33,7 @@ run "refuses_malformed_values" {
     var.github_repository,
     var.github_subject_format,
     var.hosted_zone_id,
+    var.load_balancer_log_days,
     var.state_retention_days,
   ]
 }
