@@ -24,7 +24,7 @@ from tests.support.secured_app import BOOTSTRAP, serve
 from tests.support.wait import wait_until
 
 LAUNCH = [sys.executable, "-m", "api.local.launcher", "--data"]
-MAX_WAIT_SECONDS = 20
+MAX_WAIT_SECONDS = 60
 
 
 @contextmanager
