@@ -14,20 +14,24 @@ resource "aws_sns_topic_subscription" "email" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "not_running" {
-  for_each            = { task = aws_ecs_service.task.name, grafana = aws_ecs_service.grafana.name }
+  for_each = {
+    task    = { name = aws_ecs_service.task.name, ecs_tasks = var.desired_count }
+    grafana = { name = aws_ecs_service.grafana.name, ecs_tasks = 1 }
+  }
   alarm_name          = "${var.name}-${each.key}-not-running"
-  alarm_description   = "The service ${each.value} has had no running ECS task for 5 minutes."
+  alarm_description   = "The service ${each.value.name} has run fewer than ${each.value.ecs_tasks} ECS tasks for 5 minutes."
   namespace           = "AWS/ECS"
   metric_name         = "CPUUtilization"
-  dimensions          = { ClusterName = aws_ecs_cluster.this.name, ServiceName = each.value }
+  dimensions          = { ClusterName = aws_ecs_cluster.this.name, ServiceName = each.value.name }
   statistic           = "SampleCount"
   period              = 60
   evaluation_periods  = 5
   comparison_operator = "LessThanThreshold"
-  threshold           = 1
-  treat_missing_data  = "breaching"
-  alarm_actions       = [aws_sns_topic.alarms.arn]
-  ok_actions          = [aws_sns_topic.alarms.arn]
+  # Each ECS task reports one sample a minute.
+  threshold          = each.value.ecs_tasks
+  treat_missing_data = "breaching"
+  alarm_actions      = [aws_sns_topic.alarms.arn]
+  ok_actions         = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "table_failing" {

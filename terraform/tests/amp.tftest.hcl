@@ -82,8 +82,8 @@ run "two_ecs_tasks" {
   }
 
   assert {
-    condition     = aws_ecs_service.task.desired_count == 2
-    error_message = "Two ECS tasks must run."
+    condition     = aws_ecs_service.task.desired_count == 2 && aws_cloudwatch_metric_alarm.not_running["task"].threshold == 2
+    error_message = "Two ECS tasks must run, and an alarm must tell when one is missing."
   }
 
   assert {

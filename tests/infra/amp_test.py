@@ -346,6 +346,7 @@ def test_alarms_take_the_place_of_the_watchdog(stack: TwoTasks) -> None:
     assert missing == {"series-missing", "rules-not-evaluated"}
     failing = {f"rules-failing-{name}".replace("_", "-") for name in rules_in_amp(stack)}
     assert set(alarms) - missing == failing | {"alerts-not-sent"}
+    assert f"AMP_ALARMS = {len(alarms)}\n" in (ROOT / "terraform/scripts/cost.py").read_text()
     for alarm in alarms.values():
         assert alarm["AlarmActions"] == [TOPIC]
         assert alarm["AlarmDescription"].endswith(f". {RUNBOOK_URL}#amp-alarms")
