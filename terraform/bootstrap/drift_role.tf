@@ -31,6 +31,7 @@ resource "aws_iam_role_policy" "drift" {
         Sid    = "ReadTheStack"
         Effect = "Allow"
         Action = [
+          "aps:DescribeAlertManagerDefinition",
           "aps:DescribeLoggingConfiguration",
           "aps:DescribeRuleGroupsNamespace",
           "aps:DescribeWorkspace",
