@@ -33,6 +33,7 @@ from api.http.in_flight import InFlight
 from api.http.middleware import RequestMiddleware
 from api.http.readiness import Readiness
 from api.http.routing import api_routes, with_head
+from api.http.waits import Waits
 from api.keys import examples as key_examples
 from api.keys import routes as key_routes
 from api.keys.authorization import Authorizer
@@ -83,7 +84,8 @@ def create_app(  # noqa: PLR0913 - all but the settings by name
 ) -> FastAPI:
     """Build the app; tests and other runtimes replace the keyword arguments.
 
-    Without `scraped` there is no /metrics, and no backlog to show there.
+    Without `scraped` there is no /metrics, and no backlog to show there; and no request waits for
+    a change, because a function has one at a time.
     """
     app = FastAPI(
         title="Task Tracker",
@@ -101,6 +103,9 @@ def create_app(  # noqa: PLR0913 - all but the settings by name
     app.state.limits = limits
     app.state.log = RequestLog(settings)
     app.state.in_flight = InFlight(limits.in_flight, limits.in_flight_each)
+    app.state.waits = None
+    if scraped:
+        app.state.waits = Waits(app.state.in_flight, limits.waiting, limits.waiting_each)
     app.state.origins = frozenset((settings.cors_origins or "").split())
     app.state.metrics = metrics = Metrics(settings.build)
     metrics.set_limits(settings.task_vcpus, settings.task_memory_bytes)
@@ -114,6 +119,7 @@ def create_app(  # noqa: PLR0913 - all but the settings by name
 def _routers(settings: Settings, *, scraped: bool) -> Iterator[APIRouter]:
     yield from ROUTERS
     if scraped:
+        yield changes_routes.stream_router
         yield probes.scraped_router
     if settings.board == "on":
         yield board_routes.router
@@ -141,6 +147,8 @@ def _add_services(
     app.state.bulks = BulkService(tasks, bulks, metrics, clock, limits.bulk_items)
     feed = ChangesRepository(model, transport)
     app.state.changes = ChangesService(feed, tasks.lists, Tokens(cursors, clock), clock)
+    if app.state.waits:
+        app.state.waits.at_stop(app.state.changes.watch.close)
     table = model._get_connection()  # noqa: SLF001 - see bind
     workspaces = WorkspaceRepository(table, transport)
     app.state.keys = KeyService(

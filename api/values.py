@@ -183,8 +183,9 @@ VISIBLE_TEXT_SCHEMA = Field(json_schema_extra={"pattern": TEXT_PATTERN})
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=100), VISIBLE_TEXT, VISIBLE_TEXT_SCHEMA
 ]
+MAX_PAGE_LIMIT = 100
 PageLimit = Annotated[
-    int, Field(ge=1, le=100, description="Items a page holds at most.", examples=[10])
+    int, Field(ge=1, le=MAX_PAGE_LIMIT, description="Items a page holds at most.", examples=[10])
 ]
 DEFAULT_PAGE_LIMIT = 25
 EXAMPLE_CURSOR = "WzEsIjAxQVJaM05ERUtUU1Y0UlJGRlE2OUc1RkFWIl0"

@@ -1,7 +1,7 @@
 """What clients send to and get from the feed of changes."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
@@ -9,10 +9,14 @@ from api.changes.tokens import MAX_SEEN
 from api.tasks.list_models import StateFilter, TaskFilters
 from api.tasks.models import Task, TaskId
 from api.tasks.trash import DeletedAt, DeletedBy
-from api.values import DEFAULT_PAGE_LIMIT, EXAMPLE_CURSOR, PageLimit
+from api.values import DEFAULT_PAGE_LIMIT, EXAMPLE_CURSOR, MAX_PAGE_LIMIT, PageLimit
 
 # Base64 of the longest token.
 MAX_TOKEN_LENGTH = 4096
+# Shorter than proxies wait for a response.
+MAX_WAIT_SECONDS = 20
+# After it a client must show again that its key is valid.
+MAX_STREAM_SECONDS = 300
 
 Token = Annotated[
     str | None,
@@ -24,8 +28,8 @@ Token = Annotated[
 ]
 
 
-class ChangesQuery(TaskFilters):
-    """The query parameters of the feed."""
+class FeedQuery(TaskFilters):
+    """The query parameters that identify a feed, and where it goes on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,8 +39,46 @@ class ChangesQuery(TaskFilters):
         "`cancelled`. Without it: the states of `status`, or else `all`.",
         examples=["open"],
     )
-    limit: PageLimit = DEFAULT_PAGE_LIMIT
     token: Token = None
+
+    @property
+    def filters(self) -> str:
+        """Return the filters as a text that identifies them."""
+        return self.model_dump_json(include=set(TaskFilters.model_fields))
+
+
+class ChangesQuery(FeedQuery):
+    """The query parameters of one read of the feed."""
+
+    limit: PageLimit = DEFAULT_PAGE_LIMIT
+    wait: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_WAIT_SECONDS,
+        description="Seconds to wait for a change if there is none yet. A Lambda function does "
+        "not wait.",
+        examples=[1],
+    )
+
+    def after(self, token: str) -> Self:
+        return self.model_copy(update={"token": token})
+
+
+class StreamQuery(FeedQuery):
+    """The query parameters of a stream of changes."""
+
+    seconds: int = Field(
+        default=MAX_STREAM_SECONDS,
+        ge=0,
+        le=MAX_STREAM_SECONDS,
+        description="How long the stream lasts. Then go on with a new one.",
+        examples=[0],
+    )
+
+    def read_from(self, token: str | None) -> ChangesQuery:
+        """Return the query of one read of this feed."""
+        filters = {name: getattr(self, name) for name in TaskFilters.model_fields}
+        return ChangesQuery.model_construct(**filters, token=token, limit=MAX_PAGE_LIMIT)
 
 
 @dataclass(slots=True)
@@ -83,6 +125,10 @@ class Changes:
             examples=[False],
         ),
     ]
+
+    @property
+    def is_news(self) -> bool:
+        return bool(self.tasks or self.deletions)
 
 
 changes_json = TypeAdapter(Changes).dump_json

@@ -2,20 +2,45 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
 from api.changes.errors import FeedExpired
-from api.changes.models import Changes, ChangesQuery, changes_json
+from api.changes.models import (
+    MAX_TOKEN_LENGTH,
+    Changes,
+    ChangesQuery,
+    StreamQuery,
+    changes_json,
+)
 from api.changes.service import ChangesService
+from api.changes.stream import EventStream
 from api.errors import STORE_FAILURES, InvalidRequest
+from api.http.context import RequestContext
 from api.http.dependencies import JSON, reject_duplicates_except
+from api.http.latency import slow_by_design
 from api.http.openapi import failure_responses, json_examples
+from api.http.waits import Waits
 from api.keys.authorization import AuthorizedRoute, requires_scope
 from api.keys.errors import AUTHORIZATION_PROBLEMS
 from api.principal import Principal, Scope
+from api.values import EXAMPLE_CURSOR
+
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        max_length=MAX_TOKEN_LENGTH,
+        description="The `id` of the last event, which browsers send by themselves; instead of "
+        "`token`.",
+        examples=[EXAMPLE_CURSOR],
+    ),
+]
 
 router = APIRouter(prefix="/v1/changes", tags=["changes"], route_class=AuthorizedRoute)
+
+# A function cannot stream.
+stream_router = APIRouter(prefix="/v1/changes", tags=["changes"], route_class=AuthorizedRoute)
 
 Reader = Annotated[Principal, requires_scope(Scope.READ)]
 
@@ -35,8 +60,46 @@ Reader = Annotated[Principal, requires_scope(Scope.READ)]
         **failure_responses(*AUTHORIZATION_PROBLEMS, FeedExpired, InvalidRequest, *STORE_FAILURES),
     },
 )
+@slow_by_design
 async def read_changes(
     request: Request, caller: Reader, query: Annotated[ChangesQuery, Query()]
 ) -> Response:
     changes: ChangesService = request.app.state.changes
-    return Response(changes_json(await changes.read(caller.workspace, query)), media_type=JSON)
+    waits: Waits | None = request.app.state.waits
+    # Without a token there is nothing to wait for.
+    if waits is None or not query.wait or query.token is None:
+        found = await changes.read(caller.workspace, query)
+    else:
+        with waits.place(request.scope):
+            found = await changes.wait(caller.workspace, query)
+    return Response(changes_json(found), media_type=JSON)
+
+
+@stream_router.get(
+    "/stream",
+    response_class=Response,
+    summary="Follow what changes",
+    description="The same as server-sent events: `task` and `deletion` with the objects of "
+    "`Changes`, and after each page of them `token`, whose `id` is the token to go on from. "
+    "Without changes there is a `token` every 15 seconds. A Lambda function has no streams.",
+    dependencies=[Depends(reject_duplicates_except("status", "label"))],
+    responses={
+        200: {"description": "`text/event-stream`, for as long as `seconds` says."},
+        **failure_responses(*AUTHORIZATION_PROBLEMS, FeedExpired, InvalidRequest, *STORE_FAILURES),
+    },
+)
+@slow_by_design
+async def stream_changes(
+    request: Request,
+    caller: Reader,
+    query: Annotated[StreamQuery, Query()],
+    last_event_id: LastEventId = None,
+) -> Response:
+    if RequestContext.of(request.scope).is_head:
+        return Response(media_type=EventStream.media_type)
+    changes: ChangesService = request.app.state.changes
+    start = query.read_from(last_event_id or query.token)
+    # A problem is a response of its own, before the stream begins.
+    first = await changes.read(caller.workspace, start)
+    pages = changes.follow(caller.workspace, start, first, query.seconds)
+    return EventStream(pages, request.app.state.waits)

@@ -1,13 +1,23 @@
 """The feed of changes: what a client gets after its token."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+
 from api.changes.feed import ChangesRepository, Page, page_after, plan_changes
 from api.changes.models import Changes, ChangesQuery, Deletion
 from api.changes.tokens import Token, Tokens
+from api.changes.watch import Watch
 from api.clock import Clock
 from api.dynamodb.item_json import Item
+from api.errors import StoreUnavailable
 from api.tasks.fair_semaphore import FairSemaphore
 from api.tasks.table import TASK_PREFIX, actor_of, task_of
 from api.tasks.updates import is_tombstone
+
+EVERYTHING = ChangesQuery()
+# Shorter than proxies keep a silent connection.
+HEARTBEAT_SECONDS = 15
 
 
 class ChangesService:
@@ -21,6 +31,38 @@ class ChangesService:
         self._lists = lists
         self._tokens = tokens
         self._clock = clock
+        self.watch = Watch(self._read_all, clock)
+
+    async def wait(self, workspace: str, query: ChangesQuery) -> Changes:
+        """Return what changed as soon as something has, or nothing when the time is over."""
+        async with self.watch.watching(workspace) as watched:
+            end = asyncio.get_running_loop().time() + query.wait
+            while True:
+                # Before the read, so that nothing can happen unnoticed in between.
+                happened = watched.event
+                changes = await self.read(workspace, query)
+                if changes.is_news or self.watch.is_closed or await _is_over(happened, end):
+                    return changes
+                query = query.after(changes.token)
+
+    async def follow(
+        self, workspace: str, query: ChangesQuery, changes: Changes, seconds: float
+    ) -> AsyncGenerator[Changes, None]:
+        """Yield changes that were read, and what changes then.
+
+        From time to time that is nothing, which keeps the connection alive.
+        """
+        yield changes
+        time = asyncio.get_running_loop().time
+        end = time() + seconds
+        async with self.watch.watching(workspace) as watched:
+            while time() < end and not self.watch.is_closed:
+                happened = watched.event
+                with suppress(StoreUnavailable):
+                    changes = await self.read(workspace, query.after(changes.token))
+                    yield changes
+                if not changes.has_more:
+                    await _is_over(happened, min(end, time() + HEARTBEAT_SECONDS))
 
     async def read(self, workspace: str, query: ChangesQuery) -> Changes:
         """Return what changed since the query's token; without one, a token of now.
@@ -35,6 +77,9 @@ class ChangesService:
         token = self._tokens.open(query.token, context)
         page = await self._page(workspace, query, token)
         return self._changes(page, context)
+
+    async def _read_all(self, workspace: str, token: Token) -> Page:
+        return await self._page(workspace, EVERYTHING, token)
 
     async def _page(self, workspace: str, query: ChangesQuery, token: Token) -> Page:
         plan = plan_changes(workspace, query, token)
@@ -52,6 +97,14 @@ class ChangesService:
         )
 
 
+async def _is_over(happened: asyncio.Event, end: float) -> bool:
+    """Wait until something happens; return whether the time was over before."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(end):
+            await happened.wait()
+    return not happened.is_set()
+
+
 def _deletion_of(item: Item) -> Deletion:
     return Deletion(
         id=item["sk"]["S"].removeprefix(TASK_PREFIX),
@@ -63,4 +116,4 @@ def _deletion_of(item: Item) -> Deletion:
 
 def _context(workspace: str, query: ChangesQuery) -> str:
     """Identify the feed that a token belongs to: its workspace and filters."""
-    return f"{workspace}\nchanges\n{query.model_dump_json(exclude={'limit', 'token'})}"
+    return f"{workspace}\nchanges\n{query.filters}"

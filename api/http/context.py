@@ -44,6 +44,8 @@ class RequestContext:
     request_id: str
     trace: Trace
     client: str
+    # Whether only the headers of the response are wanted.
+    is_head: bool = False
     principal: Principal | None = None
     # The id of the API key that was sent, also if it is refused.
     key_id: str | None = None

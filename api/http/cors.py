@@ -47,7 +47,7 @@ class Cors(CORSMiddleware):
             allow_origins=sorted(origins),
             allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
             allow_headers=[
-                *("Authorization", "Content-Type", "Idempotency-Key", "If-Match"),
+                *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID"),
                 *("If-None-Match", "Traceparent", "X-Api-Key", "X-Request-Id"),
             ],
             expose_headers=EXPOSED_HEADERS,

@@ -58,6 +58,7 @@ class RequestMiddleware:
         headers = join_repeated(scope["headers"])
         scope = {**scope, "method": own_method, "path": path, "headers": headers}
         context = RequestContext.attach(scope, self._trusted_hops)
+        context.is_head = method == "HEAD"
         request = RequestState(method, scope, receive, send, context, self._limits)
         self._metrics.in_flight.inc()
         try:

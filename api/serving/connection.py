@@ -14,6 +14,7 @@ from api.http.client_address import client_address, client_network, peer_address
 from api.http.context import new_request_id
 from api.http.cors import origin_headers
 from api.http.headers import HSTS, RawHeader
+from api.http.waits import RELEASE
 from api.logs import RequestLog
 from api.metrics import OTHER_METHOD, UNMATCHED
 from api.problem import Problem
@@ -61,6 +62,7 @@ class Connection(HttpToolsProtocol):
         self._write_deadline = math.inf
         # The requests that the app works on, with their clients.
         self._begun: dict[RequestResponseCycle, str] = {}
+        self._waiting: set[RequestResponseCycle] = set()
         self._requests = 0
         self._head_bytes = 0
         self._received_bytes = 0
@@ -163,21 +165,35 @@ class Connection(HttpToolsProtocol):
     # Called by uvicorn
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        scope: Any = cycle.scope
+        scope[RELEASE] = partial(self._release, cycle)
         if not cycle.more_body:
             self._begin(cycle)
         super()._start_asgi_task(cycle, partial(self._run_app, cycle, app))
 
     def _begin(self, cycle: RequestResponseCycle) -> None:
         """Count a request once it has arrived, so that slow uploads do not count."""
-        self._begun[cycle] = client = self._client(cycle.scope)
-        self._load.begin(client)
+        if cycle not in self._waiting:
+            self._begun[cycle] = client = self._client(cycle.scope)
+            self._load.begin(client)
+
+    def _release(self, cycle: RequestResponseCycle) -> None:
+        """Count a request no longer: it waits, and has another place."""
+        self._waiting.add(cycle)
+        self._end(cycle)
+
+    def _end(self, cycle: RequestResponseCycle) -> None:
+        if (client := self._begun.pop(cycle, None)) is not None:
+            self._load.end(client)
 
     async def _run_app(self, cycle: RequestResponseCycle, app: Any, *asgi: Any) -> None:
         try:
             await app(*asgi)
         finally:
-            if (client := self._begun.pop(cycle, None)) is not None:
-                self._load.end(client)
+            self._end(cycle)
+            self._waiting.discard(cycle)
+            # It refers to the cycle, which refers to it.
+            cast("Any", cycle.scope).pop(RELEASE, None)
 
     def _client(self, scope: Any) -> str:
         """Return the network of a request's client: the peer's, or what trusted proxies report."""
@@ -197,6 +213,11 @@ class Connection(HttpToolsProtocol):
             self._update_held()
         elif self._stage is Stage.RESPONSE:
             self._wait_for(Stage.REQUEST, self._limits.idle_seconds)
+
+    def shutdown(self) -> None:
+        """End the requests that wait before the server waits for them."""
+        super().shutdown()
+        self._load.stop()
 
     def timeout_keep_alive_handler(self) -> None:
         """Do nothing, because uvicorn's close would wait for the client to read; `check` aborts."""

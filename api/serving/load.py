@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 from api.http.in_flight import InFlight
@@ -43,8 +44,15 @@ class Load:
     """
 
     def __init__(
-        self, metrics: Metrics, limits: Limits, in_flight: InFlight, trusted_hops: int
+        self,
+        metrics: Metrics,
+        limits: Limits,
+        in_flight: InFlight,
+        trusted_hops: int,
+        stop: Callable[[], None] = lambda: None,
     ) -> None:
+        # Ends the requests that wait.
+        self.stop = stop
         self.metrics = metrics
         self.limits = limits
         self.trusted_hops = trusted_hops

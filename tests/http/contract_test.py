@@ -22,6 +22,8 @@ PATCH = {"Content-Type": MERGE_PATCH, "If-Match": "*"}
 TASKS, TASK = "/v1/tasks", "/v1/tasks/{task_id}"
 BULK = "/v1/tasks/bulk"
 CHANGES = "/v1/changes"
+STREAM = "/v1/changes/stream"
+SHORT = {"seconds": "0"}
 RESTORE, TRASH = "/v1/tasks/{task_id}/restore", "/v1/trash"
 NAMES = ("/v1/projects", "/v1/labels", "/v1/assignees")
 KEYS, KEY = "/v1/keys", "/v1/keys/{key_id}"
@@ -72,10 +74,14 @@ def _changes(client: Client) -> httpx.Response:
     return client.get(CHANGES, params={"token": token})
 
 
-def _changes_without_store(client: Client) -> httpx.Response:
+def _changes_without_store(path: str) -> Provocation:
     """Without a token the feed needs no store."""
-    token = client.get(CHANGES).json()["token"]
-    return client.get(CHANGES, params={"token": token})
+
+    def provoke(client: Client) -> httpx.Response:
+        token = client.get(CHANGES).json()["token"]
+        return client.get(path, params={"token": token})
+
+    return provoke
 
 
 def _page_again(client: Client) -> httpx.Response:
@@ -109,7 +115,10 @@ def _with_key_for(scope: Scope, method: str, path: str) -> Provocation:
         key = client.post(KEYS, json=new, headers=bearer(BOOTSTRAP)).json()["key"]
         filled = path.format(task_id=UNKNOWN_ID, key_id=UNKNOWN_ID)
         # The key's burst is two requests.
-        responses = [client.request(method, filled, headers=bearer(key)) for _ in range(4)]
+        params = SHORT if path == STREAM else {}
+        responses = [
+            client.request(method, filled, headers=bearer(key), params=params) for _ in range(4)
+        ]
         return responses[0] if responses[0].status_code == 403 else responses[-1]
 
     return provoke
@@ -125,6 +134,7 @@ SCOPES: dict[tuple[str, str], tuple[Scope, Scope]] = {
     ("post", RESTORE): (Scope.WRITE, Scope.READ),
     ("get", TRASH): (Scope.READ, Scope.WRITE),
     ("get", CHANGES): (Scope.READ, Scope.WRITE),
+    ("get", STREAM): (Scope.READ, Scope.WRITE),
     ("post", BULK): (Scope.WRITE, Scope.READ),
     **{("get", path): (Scope.READ, Scope.WRITE) for path in NAMES},
     ("post", KEYS): (Scope.ADMIN, Scope.WRITE),
@@ -182,7 +192,11 @@ PROVOCATIONS: dict[tuple[str, str, int], Provocation] = {
     ("get", CHANGES, 200): _changes,
     ("get", CHANGES, 410): _request("GET", CHANGES, params={"token": "forged"}),
     ("get", CHANGES, 422): _request("GET", CHANGES, params={"limit": 0}),
-    ("get", CHANGES, 503): _changes_without_store,
+    ("get", CHANGES, 503): _changes_without_store(CHANGES),
+    ("get", STREAM, 200): _request("GET", STREAM, params=SHORT),
+    ("get", STREAM, 410): _request("GET", STREAM, params={"token": "forged"}),
+    ("get", STREAM, 422): _request("GET", STREAM, params={"seconds": -1}),
+    ("get", STREAM, 503): _changes_without_store(STREAM),
     ("post", BULK, 200): _request("POST", BULK, json=NEW_BULK),
     ("post", BULK, 404): _request("POST", f"{BULK}?atomic=true", json=NEW_BULK),
     ("post", BULK, 409): _request("POST", f"{BULK}?atomic=true", json=CREATES),

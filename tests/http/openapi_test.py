@@ -151,7 +151,8 @@ def test_the_example_of_each_query_parameter_is_accepted(name: str, client: Clie
     for parameter in OPERATIONS[name].get("parameters", []):
         if parameter["in"] == "query" and parameter["name"] not in {"cursor", "token"}:
             for value in parameter["schema"]["examples"]:
-                response = client.get(path, params={parameter["name"]: value})
+                short = {"seconds": 0} if path.endswith("/stream") else {}
+                response = client.get(path, params=short | {parameter["name"]: value})
                 assert response.status_code == 200, response.text
 
 

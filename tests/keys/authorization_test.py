@@ -38,6 +38,7 @@ ENDPOINTS: dict[str, dict[str, Any]] = {
     "POST /v1/tasks/{task_id}/restore": {},
     "GET /v1/trash": {},
     "GET /v1/changes": {},
+    "GET /v1/changes/stream": {"params": {"seconds": 0}},
     "GET /v1/projects": {},
     "GET /v1/labels": {},
     "GET /v1/assignees": {},

@@ -1,0 +1,48 @@
+"""Requests that wait until something happens: they hold none of the places of those that work."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from starlette.types import Scope
+
+from api.http.context import RequestContext
+from api.http.in_flight import InFlight
+
+# The entry of an ASGI scope in which a connection offers to count a request no longer.
+RELEASE = "task_tracker.release"
+
+
+class Waits:
+    """The places of waiting requests, shared fairly; all waits end when the server stops."""
+
+    def __init__(self, in_flight: InFlight, limit: int, limit_each: int) -> None:
+        self._in_flight = in_flight
+        self._places = InFlight(limit, limit_each)
+        self._at_stop: list[Callable[[], None]] = []
+
+    def at_stop(self, end: Callable[[], None]) -> None:
+        self._at_stop.append(end)
+
+    def stop(self) -> None:
+        for end in self._at_stop:
+            end()
+
+    @contextmanager
+    def place(self, scope: Scope) -> Iterator[None]:
+        """Hold a place for waiting, and give back the one in flight.
+
+        Raises:
+            Overloaded: all places are taken, or all that one holder may have.
+        """
+        context = RequestContext.of(scope)
+        holders = context.holders or ()
+        self._places.enter(holders)
+        try:
+            if context.holders is not None:
+                self._in_flight.leave(holders)
+                context.holders = None
+            if (release := scope.get(RELEASE)) is not None:
+                release()
+            yield
+        finally:
+            self._places.leave(holders)
