@@ -18,7 +18,7 @@ from api.local.processes import ROOT
 from tests.support.secured_app import BOOTSTRAP
 
 SCRIPTS = ("key.py", "smoke.py")
-MAX_WAIT_SECONDS = 20
+MAX_WAIT_SECONDS = 60
 
 
 def run(script: str, directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -112,6 +112,14 @@ def repository(directory: Path) -> Path:
 
 
 @pytest.fixture
+def aws() -> Iterator[Aws]:
+    """An account of its own: the bootstrap stays in it."""
+    require_tool("terraform")
+    with terraform.emulated_aws() as url:
+        yield Aws(url)
+
+
+@pytest.fixture
 def environment(aws: Aws, tmp_path: Path) -> dict[str, str]:
     """The environment of a person, with stand-ins on the PATH."""
     for tool in ("git", "jq", "curl", "openssl", "make"):

@@ -17,7 +17,7 @@ from tests.support.ports import free_port, wait_until_taken
 REGION = "eu-central-1"
 START_SECONDS = 60
 # A command that hangs must end before the run of all tests does.
-COMMAND_SECONDS = 300
+COMMAND_SECONDS = 600
 # moto needs buckets in the path. Two attempts survive one dropped connection; with the default of
 # 25, the provider retries operations that moto lacks for minutes.
 PROVIDER_OVERRIDE = """

@@ -19,7 +19,7 @@ from api.local import journal
 from api.local.journal import Entry, Journal
 from api.local.processes import ROOT
 
-MAX_WAIT_SECONDS = 20
+MAX_WAIT_SECONDS = 60
 SCHEMA = {
     "TableName": "tasks",
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
