@@ -82,7 +82,7 @@ def test_containers_are_restricted(stack: Stack, family: str) -> None:
     """A numeric user, a read-only root, no capabilities, a memory limit and a health check."""
     definition = task_definition(stack.aws, family)
     for container in definition["containers"].values():
-        assert int(container["user"]) > 0
+        assert int(container["user"].partition(":")[0]) > 0
         assert container["readonlyRootFilesystem"]
         assert container["linuxParameters"]["capabilities"]["drop"] == ["ALL"]
         assert container["healthCheck"]["command"][0] == "CMD"
