@@ -54,7 +54,7 @@ def plan_changes(workspace: str, query: ChangesQuery, token: Token) -> QueryPlan
     deleted = Stream("all_updated", state_partition(workspace, DELETED), "updated_order")
     wanted = plan.filter_condition
     if wanted is not None:
-        wanted = TaskItem.deleted_at.exists() | wanted
+        wanted = TaskItem.expires_at.exists() | wanted
     return replace(
         plan,
         streams=[*plan.streams, deleted],

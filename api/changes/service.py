@@ -12,7 +12,7 @@ from api.clock import Clock
 from api.dynamodb.item_json import Item
 from api.errors import StoreUnavailable
 from api.tasks.fair_semaphore import FairSemaphore
-from api.tasks.table import TASK_PREFIX, actor_of, task_of
+from api.tasks.table import TASK_PREFIX, actor_of, task_of, time_of_update
 from api.tasks.updates import is_tombstone
 
 EVERYTHING = ChangesQuery()
@@ -109,7 +109,7 @@ def _deletion_of(item: Item) -> Deletion:
     return Deletion(
         id=item["sk"]["S"].removeprefix(TASK_PREFIX),
         version=int(item["version"]["N"]),
-        deleted_at=item["deleted_at"]["S"],
+        deleted_at=time_of_update(item),
         deleted_by=actor_of(item, "deleted_by"),
     )
 

@@ -93,7 +93,6 @@ class TaskItem(Model):
     revision_1 = UnicodeAttribute()
     revision_2 = UnicodeAttribute()
     revision_3 = UnicodeAttribute()
-    deleted_at = UnicodeAttribute(null=True)
     deleted_by = UnicodeAttribute(null=True)
     expires_at = TTLAttribute(null=True)
 
@@ -182,6 +181,12 @@ def actor_of(item: Item, name: str) -> Actor:
 
 def updated_order(key: TaskKey, timestamp: str) -> str:
     return f"{timestamp}#{key.task_id}"
+
+
+def time_of_update(item: Item) -> str:
+    """Return when an item was last written; a tombstone, when the task was deleted."""
+    order: str = item["updated_order"]["S"]
+    return order.partition("#")[0]
 
 
 def with_open_orders(item: Item) -> Item:

@@ -33,6 +33,7 @@ from api.tasks.table import (
     partition,
     state_partition,
     task_of,
+    time_of_update,
 )
 from api.tasks.updates import (
     INCREMENT_VERSION,
@@ -50,7 +51,7 @@ DeletedAt = Annotated[
 ]
 DeletedBy = Annotated[Actor, Field(description="Who deleted the task.")]
 # What the item of a deleted task has beside those of a task.
-MARKS = (TaskItem.deleted_at, TaskItem.deleted_by, TaskItem.expires_at)
+MARKS = (TaskItem.deleted_by, TaskItem.expires_at)
 
 
 @dataclass(slots=True)
@@ -142,7 +143,7 @@ def trashed_task_of(item: Item) -> TrashedTask:
         due_at=task.due_at,
         project=task.project,
         assignee=task.assignee,
-        deleted_at=item["deleted_at"]["S"],
+        deleted_at=time_of_update(item),
         deleted_by=actor_of(item, "deleted_by"),
     )
 

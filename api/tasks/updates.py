@@ -192,7 +192,6 @@ class TaskDeletion(NamedTuple):
             *REMOVE_FROM_LISTS,
             Set("all_scope", state_partition(key.workspace, DELETED)),
             Set("updated_order", updated_order(key, rfc3339(self.deleted_at))),
-            Set("deleted_at", rfc3339(self.deleted_at)),
             *self._author(),
             SHIFT_REVISIONS,
             Set("revision", self.revision),
