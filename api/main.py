@@ -61,6 +61,7 @@ ROUTERS = (
     trash_routes.router,
     name_routes.router,
     changes_routes.router,
+    changes_routes.stream_router,
     key_routes.router,
     probes.router,
     problem_pages.router,
@@ -117,9 +118,8 @@ def create_app(  # noqa: PLR0913 - all but the settings by name
 
 
 def _routers(settings: Settings, *, scraped: bool) -> Iterator[APIRouter]:
-    yield from ROUTERS
+    yield from (each for each in ROUTERS if scraped or each is not changes_routes.stream_router)
     if scraped:
-        yield changes_routes.stream_router
         yield probes.scraped_router
     if settings.board == "on":
         yield board_routes.router

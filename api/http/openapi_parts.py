@@ -18,6 +18,7 @@ INFO: dict[str, Any] = {
             "name": "names",
             "description": "The projects, labels and assignees that open tasks have.",
         },
+        {"name": "changes", "description": "Learn what changed, deletions included."},
         {"name": "keys", "description": "Manage a workspace's API keys."},
         {"name": "operations", "description": "Probes for load balancers and containers."},
     ],

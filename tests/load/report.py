@@ -91,6 +91,27 @@ class Flood(NamedTuple):
         )
 
 
+class Waiting(NamedTuple):
+    """What clients that wait for a change cost while there is none; times in seconds."""
+
+    clients: int
+    seconds: int
+    requests: int
+    queries: float
+    cpu_seconds: float
+    create_seconds: float
+    delivery_seconds: float
+
+    def text(self) -> str:
+        return (
+            f"{self.clients} clients over five keys and addresses wait for a change: in "
+            f"{self.seconds} s without one, {self.requests} requests\nand {self.queries:.0f} "
+            f"queries, three for each request and three a second, {self.cpu_seconds:.2f} s of CPU. "
+            f"A create takes {1000 * self.create_seconds:.0f} ms\nbeside them; all have it after "
+            f"{self.delivery_seconds:.1f} s, on a store that does one call at a time."
+        )
+
+
 class Memory(NamedTuple):
     """The peak memory of the process under an attack."""
 
@@ -145,7 +166,8 @@ def main() -> None:
         "clients and store on the same machine:\n\n"
         f"{table([Step(*step) for step in found['steps']])}\n\n"
         f"{SlowClients(*found['slow_clients']).text()}\n\n"
-        f"{floods_table(floods, memory)}"
+        f"{floods_table(floods, memory)}\n\n"
+        f"{Waiting(*found['waiting']).text()}"
     )
     write_into(DOCUMENT, "figures", text)
     print(text)

@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from api import key_format
+from tests.load import report
+from tests.load.report import Waiting
 from tests.support.builders import Client, settings
 from tests.support.fleet import Fleet
 from tests.support.secured_app import TASKS, bearer
@@ -23,6 +25,8 @@ QUIET_SECONDS = 8
 # One look at the feed a second for the workspace, and one more at each end; three queries each.
 MAX_LOOKS = QUIET_SECONDS + 2
 QUERIES = 3
+# So many requests at the same moment are more than are worked on at once: some come again.
+OVERLOADED = 503
 MAX_SECONDS = 120
 TICKS = os.sysconf("SC_CLK_TCK")
 BOOTSTRAP = key_format.generate("01ARZ3NDEKTSV4RRFFQ69G5FAV")
@@ -41,12 +45,15 @@ class WaitingClients:
     async def follow(self, number: int, token: str) -> list[str]:
         """Return the titles of the first changes that a client gets."""
         while True:
-            changes = await self._wait(number % HOLDERS, token)
-            if changes["tasks"]:
+            status, changes = await self._wait(number % HOLDERS, token)
+            if status == OVERLOADED:
+                await asyncio.sleep(1)
+            elif changes["tasks"]:
                 return [task["title"] for task in changes["tasks"]]
-            token = changes["token"]
+            else:
+                token = changes["token"]
 
-    async def _wait(self, holder: int, token: str) -> dict[str, Any]:
+    async def _wait(self, holder: int, token: str) -> tuple[int, dict[str, Any]]:
         self.requests += 1
         reader, writer = await asyncio.open_connection(self._address.host, self._address.port)
         writer.write(
@@ -56,9 +63,9 @@ class WaitingClients:
         )
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
-        assert head.startswith(b"HTTP/1.1 200 "), head
-        changes: dict[str, Any] = json.loads(body)
-        return changes
+        status = int(head.split()[1])
+        assert status in {200, OVERLOADED}, head
+        return status, json.loads(body)
 
 
 @pytest.fixture
@@ -94,11 +101,9 @@ async def test_a_thousand_clients_wait_at_the_price_of_one(api: tuple[Client, in
     async with asyncio.timeout(MAX_SECONDS):
         found = await asyncio.gather(*waiting)
     took = time.monotonic() - began
-    print(
-        f"{CLIENTS} clients waited {QUIET_SECONDS} s: {queries:.0f} queries, {requests} requests, "
-        f"{cpu:.2f} s of CPU; a create took {1000 * created:.0f} ms, and all had it after "
-        f"{took:.1f} s"
-    )
+    waited = Waiting(CLIENTS, QUIET_SECONDS, requests, queries, cpu, created, took)
+    report.save("waiting", waited)
+    print(waited.text())
     assert found == [["news"]] * CLIENTS
     assert queries <= QUERIES * (MAX_LOOKS + requests)
 
