@@ -120,6 +120,11 @@ PROBLEM = {
             "unknown",
             const="unknown",
         ),
+        "token": _member(
+            "string",
+            "Where an expired feed goes on.",
+            "WzEsIjAxQVJaM05ERUtUU1Y0UlJGRlE2OUc1RkFWIl0",
+        ),
         "current_etag": _member("string", "The task's ETag now.", '"a5a7d12d3d028369"'),
         "current_status": _member("string", "The task's status now.", "done"),
         "legal_moves": {
