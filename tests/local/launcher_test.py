@@ -214,10 +214,13 @@ def test_ctrl_c_ends_the_launcher_without_a_traceback(tmp_path: Path, moto: str)
             stdout=subprocess.DEVNULL,
             stderr=log,
         )
-        with process:
+        try:
             assert wait_until_taken(port, process, MAX_WAIT_SECONDS)
             process.send_signal(signal.SIGINT)
             assert process.wait(MAX_WAIT_SECONDS) == 0
+        finally:
+            process.kill()
+            process.wait()
         log.seek(0)
         assert "Traceback" not in log.read()
 
