@@ -181,7 +181,8 @@ venv: python
 	@$(INSTALL) .venv $(RUN_PACKAGES) tests/requirements.txt
 
 # Only the emulator's binary in aws-sam-cli is used, so its dependencies are not installed.
-emulator-venv: INSTALL += --no-deps
+emulator-venv: private NO_DEPS := --no-deps
 
-%-venv: python tests/%/requirements.txt
-	@$(INSTALL) build/$@ tests/$*/requirements.txt
+# With the Python of .venv, whatever PYTHON is.
+%-venv: venv tests/%/requirements.txt
+	@$(BIN)/python api/local/environment.py $(NO_DEPS) build/$@ tests/$*/requirements.txt

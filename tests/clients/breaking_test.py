@@ -92,10 +92,10 @@ def test_a_break_fails_until_it_is_declared(
 def test_an_addition_is_no_break(npm: Path, tmp_path: Path) -> None:
     """An operation, a parameter that may be left out, and a field of a response."""
     after = copy.deepcopy(BEFORE)
-    after["paths"]["/v1/changes"] = copy.deepcopy(after["paths"]["/v1/labels"])
+    after["paths"]["/v1/additions"] = copy.deepcopy(after["paths"]["/v1/labels"])
     parameter = {"name": "new", "in": "query", "required": False, "schema": {"type": "string"}}
     after["paths"]["/v1/tasks"]["get"]["parameters"].append(parameter)
     task = after["components"]["schemas"]["Task"]
-    task["properties"]["created_by"] = {"type": "string"}
-    task["required"].append("created_by")
+    task["properties"]["added"] = {"type": "string"}
+    task["required"].append("added")
     assert check(tmp_path, after) == (0, [])

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.slow
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 
 MAX_BULK_ITEMS = 10
+# Before a request has an operation, so no operation documents it.
+HEADERS_TOO_LARGE = 431
 
 CONFIG = SchemathesisConfig.from_dict(
     {
@@ -80,7 +82,10 @@ def test_no_input_gets_an_undocumented_response(
         _shorten(case.query)
     if case.meta and case.meta.generation.mode.is_positive:
         _aim_at_existing_data(case, served)
-    case.call_and_validate(base_url=str(served.base_url))
+    response = case.call(base_url=str(served.base_url))
+    # What the documented limit of a parameter would refuse may already be too long for a request.
+    if response.status_code != HEADERS_TOO_LARGE:
+        case.validate_response(response)
 
 
 def _aim_at_existing_data(case: schemathesis.Case[Any], client: Client) -> None:
