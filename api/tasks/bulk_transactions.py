@@ -60,7 +60,7 @@ class Write(NamedTuple):
         revision = None if isinstance(self.effect, TaskDeletion) else self.stamp.revision
         return done(self.status, self.key.task_id, revision)
 
-    def was_made(self, item: Item | None) -> bool:
+    def already_applied(self, item: Item | None) -> bool:
         """Return whether an item that was read shows the write."""
         return item is not None and (
             isinstance(self.effect, Task) or self.stamp.revision in updates.revision_history(item)
@@ -130,7 +130,7 @@ class Transaction:
             earlier, items = await self._read(with_new=attempt > 0)
             if earlier is not None and not self._is_own(earlier):
                 return earlier
-            if earlier is not None or self._was_made(items) or await self._attempt(items):
+            if earlier is not None or self._already_applied(items) or await self._attempt(items):
                 return None
         raise RequestInProgress
 
@@ -148,10 +148,10 @@ class Transaction:
         """Return whether a record is from an attempt of this request without a response."""
         return self._record is not None and earlier.origin == self._record.origin
 
-    def _was_made(self, items: list[Item | None]) -> bool:
+    def _already_applied(self, items: list[Item | None]) -> bool:
         """Return whether an attempt without a response was made: one item shows it for all."""
         pairs = list(zip(self._writes, items, strict=True))
-        if any(write.was_made(item) for write, item in pairs):
+        if any(write.already_applied(item) for write, item in pairs):
             return True
         if self._outcome_unknown and not any(write.would_show(item) for write, item in pairs):
             raise OutcomeUnknown

@@ -134,7 +134,7 @@ class Items:
             item = self.read(key.primary_key)
             if item is None:
                 raise TaskNotFound
-            if not updates.is_tombstone(item) or restoration.was_made(item):
+            if not updates.is_tombstone(item) or restoration.already_applied(item):
                 return updates.last_state(item)
             if restoration.is_late(item):
                 raise TaskNotFound

@@ -102,7 +102,7 @@ class TaskRestoration(NamedTuple):
         """Return whether a tombstone has expired: DynamoDB deletes it late."""
         return int(tombstone["expires_at"]["N"]) <= self.now.timestamp()
 
-    def was_made(self, item: Item) -> bool:
+    def already_applied(self, item: Item) -> bool:
         return self.revision in revision_history(item)
 
     def actions(self, key: TaskKey, tombstone: Item) -> list[Action]:
