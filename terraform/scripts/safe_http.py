@@ -16,7 +16,7 @@ from urllib.request import (
 
 
 class RefusedError(Exception):
-    """No request was sent, because the API key could reach somebody else."""
+    """No request was sent, because the API key could reach another program."""
 
 
 class _NoRedirects(HTTPRedirectHandler):

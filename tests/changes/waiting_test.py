@@ -1,4 +1,4 @@
-"""A request can wait for a change: it costs little, holds nobody up, and ends with the server."""
+"""A request can wait for a change: it costs little, delays no other, and ends with the server."""
 
 import asyncio
 from collections.abc import Iterator
