@@ -1,7 +1,6 @@
 """The order by update over open, closed and deleted tasks, read on from a token."""
 
 from dataclasses import replace
-from datetime import datetime
 from functools import reduce
 from operator import or_
 from typing import NamedTuple
@@ -9,7 +8,8 @@ from typing import NamedTuple
 from pynamodb.expressions.condition import Condition
 
 from api.changes.models import ChangesQuery
-from api.changes.tokens import MAX_SEEN, Seen, Token, horizon, seconds_of
+from api.changes.tokens import MAX_SEEN, Seen, Token, seconds_of
+from api.dynamodb.conditions import holds
 from api.dynamodb.item_json import Item
 from api.dynamodb.run_on_loop import run_on_loop
 from api.dynamodb.transport import Transport
@@ -63,12 +63,18 @@ def plan_changes(workspace: str, query: ChangesQuery, token: Token) -> QueryPlan
     )
 
 
-def page_after(token: Token, items: list[Item], next_position: str | None, now: datetime) -> Page:
+def selects(plan: QueryPlan, item: Item) -> bool:
+    """Return whether a read of the feed would find an item that is in memory."""
+    is_in_feed = any(item["all_scope"]["S"] == stream.partition for stream in plan.streams)
+    condition = plan.filter_condition
+    return is_in_feed and (condition is None or holds(condition, item))
+
+
+def page_after(token: Token, items: list[Item], next_position: str | None, complete: str) -> Page:
     """Decide what is delivered, and from where the next request reads.
 
-    `now` is a time before the items were read.
+    `complete` is the horizon of a time before the items were read.
     """
-    complete = horizon(now)
     settled = max(token.position, min(next_position or complete, complete))
     seen = token.seen_after(settled)
     young = [item for item in items if position_of(item) > settled]

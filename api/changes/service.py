@@ -6,16 +6,17 @@ from contextlib import suppress
 
 from api.changes.feed import ChangesRepository, Page, page_after, plan_changes
 from api.changes.models import Changes, ChangesQuery, Deletion
-from api.changes.tokens import Token, Tokens
-from api.changes.watch import Watch
+from api.changes.tokens import Token, Tokens, horizon
+from api.changes.watch import Watch, Watched
 from api.clock import Clock
 from api.dynamodb.item_json import Item
 from api.errors import StoreUnavailable
 from api.tasks.fair_semaphore import FairSemaphore
 from api.tasks.table import TASK_PREFIX, actor_of, task_of, time_of_update
 from api.tasks.updates import is_tombstone
+from api.values import MAX_PAGE_LIMIT
 
-EVERYTHING = ChangesQuery()
+EVERYTHING = ChangesQuery(limit=MAX_PAGE_LIMIT)
 # Shorter than proxies keep a silent connection.
 HEARTBEAT_SECONDS = 15
 
@@ -40,9 +41,11 @@ class ChangesService:
             while True:
                 # Before the read, so that nothing can happen unnoticed in between.
                 happened = watched.event
-                changes = await self.read(workspace, query)
-                if changes.is_news or self.watch.is_closed or await _is_over(happened, end):
+                changes = await self._latest(workspace, query, watched)
+                if changes.is_news or self.watch.is_closed:
                     return changes
+                if await _is_over(happened, end):
+                    return await self._latest(workspace, query, watched)
                 query = query.after(changes.token)
 
     async def follow(
@@ -59,7 +62,7 @@ class ChangesService:
             while time() < end and not self.watch.is_closed:
                 happened = watched.event
                 with suppress(StoreUnavailable):
-                    changes = await self.read(workspace, query.after(changes.token))
+                    changes = await self._latest(workspace, query.after(changes.token), watched)
                     yield changes
                 if not changes.has_more:
                     await _is_over(happened, min(end, time() + HEARTBEAT_SECONDS))
@@ -78,15 +81,23 @@ class ChangesService:
         page = await self._page(workspace, query, token)
         return self._changes(page, context)
 
+    async def _latest(self, workspace: str, query: ChangesQuery, watched: Watched) -> Changes:
+        """Return what changed as of the last look, or read it if the look does not reach back."""
+        context = _context(workspace, query)
+        token = self._tokens.open(query.token or "", context)
+        if watched.recent is None or not watched.recent.covers(token):
+            return await self.read(workspace, query)
+        return self._changes(watched.recent.page(workspace, query, token), context)
+
     async def _read_all(self, workspace: str, token: Token) -> Page:
         return await self._page(workspace, EVERYTHING, token)
 
     async def _page(self, workspace: str, query: ChangesQuery, token: Token) -> Page:
         plan = plan_changes(workspace, query, token)
         async with self._lists.admit(workspace):
-            now = self._clock()
+            complete = horizon(self._clock())
             items, position = await self._repository.read(plan, query.limit, token.position)
-        return page_after(token, items, position, now)
+        return page_after(token, items, position, complete)
 
     def _changes(self, page: Page, context: str) -> Changes:
         return Changes(

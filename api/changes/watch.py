@@ -1,10 +1,11 @@
-"""One look at a workspace's feed a second, however many requests wait for it."""
+"""One look at a workspace's feed a second, which serves all requests that wait for it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from api.changes.feed import Page
+from api.changes.recent import Recent
 from api.changes.tokens import Token
 from api.clock import Clock
 from api.errors import StoreUnavailable
@@ -21,6 +22,9 @@ class Watched:
         self.waiting = 0
         self.event = asyncio.Event()
         self.polling: asyncio.Task[None] | None = None
+        # Whether there was a first look, and what the last one has shown; None if it failed.
+        self.was_looked_at = asyncio.Event()
+        self.recent: Recent | None = None
 
     def notify(self) -> None:
         """Wake all that wait; who waits from now on waits for the next time."""
@@ -52,6 +56,7 @@ class Watch:
         if watched.polling is None:
             watched.polling = asyncio.create_task(self._poll(workspace, watched))
         try:
+            await watched.was_looked_at.wait()
             yield watched
         finally:
             watched.waiting -= 1
@@ -60,12 +65,26 @@ class Watch:
                 watched.polling.cancel()
 
     async def _poll(self, workspace: str, watched: Watched) -> None:
-        """Notify of each change; what a failed look misses is seen by the next one."""
-        token = Token.at_horizon(self._clock())
         while True:
+            try:
+                await self._look(workspace, watched)
+            finally:
+                watched.was_looked_at.set()
             await asyncio.sleep(self._poll_seconds)
-            with suppress(StoreUnavailable):
-                page = await self._read(workspace, token)
-                token = page.token
-                if page.items or page.is_held:
-                    watched.notify()
+
+    async def _look(self, workspace: str, watched: Watched) -> None:
+        """Read what is new and notify of it; what a failed look misses is seen by the next one."""
+        recent = watched.recent or Recent(self._clock())
+        has_more, is_news = True, False
+        try:
+            while has_more:
+                now = self._clock()
+                page = await self._read(workspace, recent.token)
+                recent.add(page, now)
+                has_more, is_news = page.has_more, is_news or bool(page.items)
+        except StoreUnavailable:
+            watched.recent = None
+            return
+        watched.recent = recent
+        if is_news:
+            watched.notify()

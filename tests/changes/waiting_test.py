@@ -166,13 +166,14 @@ async def test_a_workspace_is_polled_once_however_many_wait() -> None:
 
     watch = Watch(read, system_clock, poll_seconds=0)
     token = Token.at_horizon(system_clock())
+    item = {name: {"S": "x"} for name in ("sk", "updated_order")}
 
     async def wait() -> None:
         async with watch.watching("w") as watched:
             await watched.event.wait()
 
     waiters = [asyncio.create_task(wait()) for _ in range(WAITERS)]
-    for page in (Page([], token), StoreUnavailable("down"), Page([{}], token)):
+    for page in (Page([], token), StoreUnavailable("down"), Page([item], token)):
         assert not any(waiter.done() for waiter in waiters)
         await pages.put(page)
         await asyncio.sleep(0.01)

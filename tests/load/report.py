@@ -106,9 +106,9 @@ class Waiting(NamedTuple):
         return (
             f"{self.clients} clients over five keys and addresses wait for a change: in "
             f"{self.seconds} s without one, {self.requests} requests\nand {self.queries:.0f} "
-            f"queries, three for each request and three a second, {self.cpu_seconds:.2f} s of CPU. "
-            f"A create takes {1000 * self.create_seconds:.0f} ms\nbeside them; all have it after "
-            f"{self.delivery_seconds:.1f} s, on a store that does one call at a time."
+            f"queries, {self.cpu_seconds:.2f} s of CPU. A create takes "
+            f"{1000 * self.create_seconds:.0f} ms beside them;\nall have it after "
+            f"{self.delivery_seconds:.1f} s."
         )
 
 

@@ -17,8 +17,10 @@ from unittest.mock import patch
 import pytest
 from fastapi import FastAPI
 
+from api.changes.models import Changes, ChangesQuery
 from api.changes.service import ChangesService
 from api.changes.tokens import CLOCK_SKEW_SECONDS, HORIZON
+from api.changes.watch import Watched
 from api.dynamodb import retry
 from api.dynamodb.retry import REQUEST_SECONDS
 from api.errors import StoreUnavailable
@@ -70,6 +72,9 @@ class History:
         self.tasks: TaskService = reader.state.tasks
         self.feed: ChangesService = reader.state.changes
         self.mirror = Mirror()
+        # Kept by requests that wait.
+        self.waiting = Mirror()
+        self.watched = Watched()
         self.running: set[asyncio.Task[None]] = set()
         self.held: list[Held] = []
 
@@ -95,7 +100,8 @@ class History:
 
     async def run(self) -> None:
         """Do random steps, then wait until all has ended, and is below the horizon."""
-        await begin(self.mirror, self.feed, self.tasks, self.workspace)
+        for mirror in (self.mirror, self.waiting):
+            await begin(mirror, self.feed, self.tasks, self.workspace)
         steps = [self.write] * 4 + [self.pass_time, self.kill, self.read, self.read]
         with self.holding():
             for _ in range(STEPS):
@@ -173,9 +179,15 @@ class History:
 
     async def read(self) -> None:
         """Read on; after a failure, a client repeats the request with the token that it has."""
-        read = partial(self.feed.read, self.workspace)
+        limit = self.chance.choice([1, 2, 100])
         with suppress(StoreUnavailable):
-            await catch_up(self.mirror, read, limit=self.chance.choice([1, 2, 100]))
+            await catch_up(self.mirror, partial(self.feed.read, self.workspace), limit)
+        await self.feed.watch._look(self.workspace, self.watched)
+        with suppress(StoreUnavailable):
+            await catch_up(self.waiting, self._read_latest, limit)
+
+    async def _read_latest(self, query: ChangesQuery) -> Changes:
+        return await self.feed._latest(self.workspace, query, self.watched)
 
 
 @pytest.fixture
@@ -217,7 +229,8 @@ async def test_a_mirror_that_is_kept_by_the_feed_equals_the_table(
         history = History(seed, made, clock, proxy)
         await history.run()
         table = await everything(history.tasks, history.workspace)
-        if history.mirror.tasks != {task.id: task for task in table}:
+        expected = {task.id: task for task in table}
+        if not history.mirror.tasks == history.waiting.tasks == expected:
             differing.append(seed)
         figures.count("mirrors", tried=1, failed=int(seed in differing))
     assert differing == []
