@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from ipaddress import ip_address
+from itertools import groupby
 from typing import Annotated, Any
 
 from pydantic import (
@@ -55,10 +56,12 @@ def _text_pattern(invisible: str) -> str:
 # leaves those out.
 TEXT_PATTERN = _text_pattern(_INVISIBLE)
 EXACT_TEXT_PATTERN = _text_pattern(_INVISIBLE + _INVISIBLE_BEYOND_FFFF)
-
+LINES_PATTERN = rf"^[^\u0000]*[^{_INVISIBLE}][^\u0000]*$"
 
 # Room for the longest text in its decomposed form.
 MAX_NORMALISED = 1000
+# Of Unicode's Stream-Safe Text Format: with more, normalising takes time with the square of them.
+MAX_COMBINING = 30
 
 
 def new_ulid(now: datetime) -> str:
@@ -135,6 +138,29 @@ def _to_visible_text(value: object, validate: ValidatorFunctionWrapHandler) -> s
     return text
 
 
+def _to_visible_lines(value: object, validate: ValidatorFunctionWrapHandler) -> str:
+    """Return text of any number of lines in NFC without surrounding whitespace."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("must not contain NUL")
+        if not _is_stream_safe(value):
+            raise ValueError(
+                f"must not have more than {MAX_COMBINING} combining characters in a row"
+            )
+        value = unicodedata.normalize("NFC", value).strip()
+    text: str = validate(value)
+    if not _VISIBLE.search(text):
+        raise ValueError("must have a visible character")
+    return text
+
+
+def _is_stream_safe(text: str) -> bool:
+    if text.isascii():
+        return True
+    runs = groupby(text, lambda character: unicodedata.combining(character) > 0)
+    return all(len(list(run)) <= MAX_COMBINING for are_combining, run in runs if are_combining)
+
+
 @dataclass(frozen=True, slots=True)
 class Matching:
     """A pattern of a text, and what its error says instead of repeating the pattern."""
@@ -180,6 +206,8 @@ Bound = Annotated[str, BeforeValidator(_to_bound), _DATE_TIME]
 # Beside the length of a text, which is that of the normalised one.
 VISIBLE_TEXT = WrapValidator(_to_visible_text)
 VISIBLE_TEXT_SCHEMA = Field(json_schema_extra={"pattern": TEXT_PATTERN})
+VISIBLE_LINES = WrapValidator(_to_visible_lines)
+VISIBLE_LINES_SCHEMA = Field(json_schema_extra={"pattern": LINES_PATTERN})
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=100), VISIBLE_TEXT, VISIBLE_TEXT_SCHEMA
 ]

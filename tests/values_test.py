@@ -4,10 +4,12 @@ import re
 import unicodedata
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from api.tasks.models import NewTask
-from api.values import EXACT_TEXT_PATTERN, TEXT_PATTERN
+from api.tasks.models import CommentText, NewTask
+from api.values import EXACT_TEXT_PATTERN, LINES_PATTERN, MAX_COMBINING, TEXT_PATTERN
+
+parse_lines = TypeAdapter(CommentText).validate_python
 
 VISIBLE_FORMATS = {"\u0600", "\u06dd", "\u08e2", "\U000110bd"}
 
@@ -51,3 +53,28 @@ def test_text_that_is_much_too_long_is_refused_before_it_is_normalised(
     with pytest.raises(ValidationError, match="at most 200 characters"):
         NewTask(title="a" + "\u0315" * 16_000 + "\u0323" * 16_000)
     assert lengths == []
+
+
+def test_text_of_several_lines_is_kept_in_nfc_without_surrounding_whitespace() -> None:
+    assert parse_lines(" \n e\u0301\n\ttwo \n") == "\u00e9\n\ttwo"
+
+
+def test_text_of_several_lines_has_its_length_after_that() -> None:
+    assert len(parse_lines(" " * 100 + "e\u0301" * 8000)) == 8000
+    with pytest.raises(ValidationError, match="at most 8000 characters"):
+        parse_lines("x" * 8001)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\u200b\n\u3164", "a\0b"])
+def test_text_without_a_visible_character_or_with_a_nul_is_refused(text: str) -> None:
+    """The documented pattern refuses it, too."""
+    with pytest.raises(ValidationError):
+        parse_lines(text)
+    assert not re.search(LINES_PATTERN, text)
+
+
+def test_text_that_would_take_long_to_normalise_is_refused() -> None:
+    """More combining characters in a row than Unicode's Stream-Safe Text Format has."""
+    assert parse_lines("a" + "\u0315" * MAX_COMBINING)
+    with pytest.raises(ValidationError, match="combining characters in a row"):
+        parse_lines("a" + "\u0315\u0323" * MAX_COMBINING)

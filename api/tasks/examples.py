@@ -23,6 +23,7 @@ TASK = {
     "completed_at": None,
     "created_by": ACTOR,
     "updated_by": ACTOR,
+    "comment_count": 0,
     "version": 1,
     "etag": ETAG,
 }

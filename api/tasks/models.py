@@ -17,6 +17,8 @@ from pydantic import (
 from api.principal import Actor
 from api.values import (
     ULID_PATTERN,
+    VISIBLE_LINES,
+    VISIBLE_LINES_SCHEMA,
     VISIBLE_TEXT,
     VISIBLE_TEXT_SCHEMA,
     Name,
@@ -69,6 +71,7 @@ class Priority(NamedEnum):
 
 
 MAX_LABELS = 20
+MAX_COMMENTS = 200
 
 
 def _distinct(labels: list[str]) -> list[str]:
@@ -140,6 +143,13 @@ Project = Annotated[
 Assignee = Annotated[
     Name | None, Field(description="The name of who is to do the task.", examples=["ada"])
 ]
+CommentText = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=8000),
+    VISIBLE_LINES,
+    VISIBLE_LINES_SCHEMA,
+    Field(description="What it says.", examples=["The pencil broke.\nI take ink."]),
+]
 DueAt = Annotated[
     Timestamp | None,
     Field(description="When the task is due.", examples=["2027-01-31T09:30:00.000Z"]),
@@ -176,6 +186,10 @@ class Task:
     ]
     created_by: Annotated[Actor, Field(description="Who created the task.")]
     updated_by: Annotated[Actor, Field(description="Who changed the task last.")]
+    comment_count: Annotated[
+        int,
+        Field(ge=0, le=MAX_COMMENTS, description="How many comments the task has.", examples=[0]),
+    ]
     version: Annotated[
         int,
         Field(ge=1, description="Starts at 1 and grows by 1 with each change.", examples=[1]),

@@ -26,6 +26,8 @@ REVISION_HISTORY = ("revision", "revision_1", "revision_2", "revision_3")
 NO_REVISION = "-"
 # The partition of `all_updated` that holds tombstones; no list reads it.
 DELETED = "deleted"
+# The partition of `all_updated` that holds comments, deleted ones included.
+COMMENTS = "comments"
 # The sort keys that only open tasks have, and the attributes that every task has for reopening it.
 OPEN_ORDERS = {"open_due": "due_order", "open_priority": "priority_order"}
 # What a tombstone loses, and with it its place in all indexes but `all_created` and `all_updated`.
@@ -56,7 +58,7 @@ class TaskItem(Model):
 
     Open and closed tasks are apart in every index, and only open ones are ordered by due time and
     priority. A task without a project or an assignee is in none of their indexes. The table's own
-    partition also holds tombstones of deleted tasks and the records of idempotency keys.
+    partition also holds tombstones of deleted tasks, comments and the records of idempotency keys.
     """
 
     pk = UnicodeAttribute(hash_key=True)
@@ -88,6 +90,7 @@ class TaskItem(Model):
     completed_at = UnicodeAttribute(null=True)
     created_by = UnicodeAttribute(null=True)
     updated_by = UnicodeAttribute(null=True)
+    comment_count = NumberAttribute(null=True)
     version = NumberAttribute()
     revision = UnicodeAttribute()
     revision_1 = UnicodeAttribute()
@@ -227,6 +230,7 @@ def task_of(item: Item) -> Task:
         completed_at=item["completed_at"]["S"] if "completed_at" in item else None,
         created_by=actor_of(item, "created_by"),
         updated_by=actor_of(item, "updated_by"),
+        comment_count=int(item["comment_count"]["N"]) if "comment_count" in item else 0,
         version=int(item["version"]["N"]),
         etag=etag_of(item["revision"]["S"]),
     )

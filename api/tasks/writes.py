@@ -68,6 +68,7 @@ def new_task(new: NewTask, stamp: Stamp) -> Task:
         completed_at=timestamp if new.status is Status.DONE else None,
         created_by=stamp.by,
         updated_by=stamp.by,
+        comment_count=0,
         version=1,
         etag=etag_of(stamp.revision),
     )

@@ -314,6 +314,7 @@ def _plain_task(item: dict[str, Any]) -> Task:
         completed_at=item.get("completed_at"),
         created_by=NO_KEY,
         updated_by=NO_KEY,
+        comment_count=int(item.get("comment_count", 0)),
         version=int(item["version"]),
         etag=f'"{item["revision"]}"',
     )

@@ -84,6 +84,7 @@ def _item(number: int, fields: dict[str, Any]) -> dict[str, Any]:
         completed_at=None,
         created_by=ACTOR,
         updated_by=ACTOR,
+        comment_count=0,
         version=1,
         etag=f'"{number:016x}"',
     )

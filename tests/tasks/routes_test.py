@@ -82,6 +82,7 @@ def test_a_task_needs_only_a_title_and_the_response_has_the_defaults(any_client:
         "completed_at": None,
         "created_by": {"key_id": None, "label": "anonymous"},
         "updated_by": {"key_id": None, "label": "anonymous"},
+        "comment_count": 0,
         "version": 1,
     }
 

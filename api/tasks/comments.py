@@ -1,0 +1,69 @@
+"""Comments as DynamoDB stores them: items of their own, which the task that has them counts."""
+
+from typing import NamedTuple
+
+from api.dynamodb.item_json import Item, to_attribute
+from api.principal import Actor
+from api.tasks.table import (
+    COMMENTS,
+    NO_REVISION,
+    REVISION_HISTORY,
+    TaskKey,
+    actor_attribute,
+    partition,
+    state_partition,
+)
+
+COMMENT_PREFIX = "comment#"
+
+
+class CommentKey(NamedTuple):
+    """The identity of a comment: its task and its id."""
+
+    task: TaskKey
+    comment_id: str
+
+    @property
+    def primary_key(self) -> tuple[str, str]:
+        return partition(self.task.workspace), comment_prefix(self.task) + self.comment_id
+
+
+class NewComment(NamedTuple):
+    """A comment to store with the change of its task."""
+
+    id: str
+    text: str
+    created_at: str
+    by: Actor
+    revision: str
+
+    def key(self, task: TaskKey) -> CommentKey:
+        return CommentKey(task, self.id)
+
+    def item(self, task: TaskKey) -> Item:
+        pk, sk = self.key(task).primary_key
+        author = actor_attribute(self.by)
+        values: dict[str, str | int | None] = {
+            "pk": pk,
+            "sk": sk,
+            "all_scope": state_partition(task.workspace, COMMENTS),
+            "updated_order": comment_order(self.id, self.created_at),
+            "text": self.text,
+            "created_at": self.created_at,
+            "updated_at": self.created_at,
+            "created_by": author,
+            "updated_by": author,
+            "version": 1,
+            **dict.fromkeys(REVISION_HISTORY, NO_REVISION),
+            "revision": self.revision,
+        }
+        return {name: to_attribute(value) for name, value in values.items() if value is not None}
+
+
+def comment_prefix(task: TaskKey) -> str:
+    """Return what the sort keys of a task's comments begin with."""
+    return f"{COMMENT_PREFIX}{task.task_id}#"
+
+
+def comment_order(comment_id: str, timestamp: str) -> str:
+    return f"{timestamp}#{comment_id}"
