@@ -16,6 +16,8 @@ EXAMPLES = {
                     "deleted_by": ACTOR,
                 }
             ],
+            "comments": [],
+            "comment_deletions": [],
             "token": EXAMPLE_CURSOR,
             "has_more": False,
         },

@@ -1,4 +1,4 @@
-"""The order by update over open, closed and deleted tasks, read on from a token."""
+"""The order by update over tasks, deleted tasks and comments, read on from a token."""
 
 from dataclasses import replace
 from functools import reduce
@@ -16,7 +16,7 @@ from api.dynamodb.transport import Transport
 from api.tasks.list_models import Sort, StateFilter, TaskQuery
 from api.tasks.pages import PageReader
 from api.tasks.query_plan import QueryPlan, Stream, plan_query
-from api.tasks.table import DELETED, TaskItem, state_partition
+from api.tasks.table import COMMENTS, DELETED, TaskItem, state_partition
 
 # DynamoDB's limit for one IN is 100, of which DynamoDB Local takes the attribute for one.
 MAX_IN = 99
@@ -47,17 +47,21 @@ class ChangesRepository:
 
 
 def plan_changes(workspace: str, query: ChangesQuery, token: Token) -> QueryPlan:
-    """Read three partitions of one index; deletions pass every filter."""
+    """Read four partitions of one index; deletions and comments pass every filter."""
     filters = {name: getattr(query, name) for name in FILTERS}
     state = query.state or (None if query.status else StateFilter.ALL)
     plan = plan_query(workspace, TaskQuery(**filters, state=state, sort=Sort.UPDATED))
-    deleted = Stream("all_updated", state_partition(workspace, DELETED), "updated_order")
+    others = [
+        Stream("all_updated", state_partition(workspace, name), "updated_order")
+        for name in (DELETED, COMMENTS)
+    ]
     wanted = plan.filter_condition
     if wanted is not None:
-        wanted = TaskItem.expires_at.exists() | wanted
+        is_comment = TaskItem.status.does_not_exist()
+        wanted = TaskItem.expires_at.exists() | is_comment | wanted
     return replace(
         plan,
-        streams=[*plan.streams, deleted],
+        streams=[*plan.streams, *others],
         filter_condition=_without(token.seen, wanted),
         rare=None,
     )

@@ -6,10 +6,18 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from api.changes.tokens import MAX_SEEN
+from api.comments.models import Comment, CommentId
+from api.principal import Actor
 from api.tasks.list_models import StateFilter, TaskFilters
 from api.tasks.models import Task, TaskId
 from api.tasks.trash import DeletedAt, DeletedBy
-from api.values import DEFAULT_PAGE_LIMIT, EXAMPLE_CURSOR, MAX_PAGE_LIMIT, PageLimit
+from api.values import (
+    DEFAULT_PAGE_LIMIT,
+    EXAMPLE_CURSOR,
+    MAX_PAGE_LIMIT,
+    PageLimit,
+    Timestamp,
+)
 
 # Base64 of the longest token.
 MAX_TOKEN_LENGTH = 4096
@@ -99,6 +107,22 @@ class Deletion:
 
 
 @dataclass(slots=True)
+class CommentDeletion:
+    """A comment that was deleted; not one that went with its task."""
+
+    id: CommentId
+    task_id: TaskId
+    version: Annotated[
+        int, Field(ge=2, description="One more than the comment last had.", examples=[2])
+    ]
+    deleted_at: Annotated[
+        Timestamp,
+        Field(description="When it was deleted.", examples=["2027-01-06T08:00:00.000Z"]),
+    ]
+    deleted_by: Annotated[Actor, Field(description="Who deleted it.")]
+
+
+@dataclass(slots=True)
 class Changes:
     """What changed since a token; a change of the last seconds may be delivered again."""
 
@@ -109,6 +133,17 @@ class Changes:
     deletions: Annotated[
         list[Deletion],
         Field(description="Deleted tasks, oldest first, whatever the filters."),
+    ]
+    comments: Annotated[
+        list[Comment],
+        Field(
+            description="Created and changed comments as they are now, oldest change first, "
+            "whatever the filters."
+        ),
+    ]
+    comment_deletions: Annotated[
+        list[CommentDeletion],
+        Field(description="Deleted comments, oldest first, whatever the filters."),
     ]
     token: Annotated[
         str,
@@ -128,7 +163,7 @@ class Changes:
 
     @property
     def is_news(self) -> bool:
-        return bool(self.tasks or self.deletions)
+        return bool(self.tasks or self.deletions or self.comments or self.comment_deletions)
 
 
 changes_json = TypeAdapter(Changes).dump_json

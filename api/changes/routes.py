@@ -20,7 +20,7 @@ from api.http.context import RequestContext
 from api.http.dependencies import JSON, reject_duplicates_except
 from api.http.latency import slow_by_design
 from api.http.openapi import failure_responses, json_examples
-from api.http.waits import Waits
+from api.http.waits import Waits, while_connected
 from api.keys.authorization import AuthorizedRoute, requires_scope
 from api.keys.errors import AUTHORIZATION_PROBLEMS
 from api.principal import Principal, Scope
@@ -50,10 +50,11 @@ Reader = Annotated[Principal, requires_scope(Scope.READ)]
     response_model=Changes,
     summary="Read what changed",
     description="What changed in the workspace since `token`: tasks as they are now, and "
-    "deletions. Each change is delivered at least once: keep of each task what has the highest "
-    "`version`. For a mirror, request a token, list all tasks (`state=all`), then read on from the "
-    "token. A task that changes so that it no longer passes the filters is not delivered. A token "
-    "is valid for 30 days; with one that is older, or of another feed, the feed begins anew (410).",
+    "deletions; comments, too. Each change is delivered at least once: keep of each task and "
+    "comment what has the highest `version`. For a mirror, request a token, list all tasks "
+    "(`state=all`), then read on from the token. A task that changes so that it "
+    "no longer passes the filters is not delivered. A token is valid for 30 days; with one that "
+    "is older, or of another feed, the feed begins anew (410).",
     dependencies=[Depends(reject_duplicates_except("status", "label"))],
     responses={
         200: {"description": "What changed since.", **json_examples("changes")},
@@ -66,21 +67,24 @@ async def read_changes(
 ) -> Response:
     changes: ChangesService = request.app.state.changes
     waits: Waits | None = request.app.state.waits
+    found: Changes | None
     # Without a token there is nothing to wait for.
     if waits is None or not query.wait or query.token is None:
         found = await changes.read(caller.workspace, query)
     else:
         with waits.place(request.scope):
-            found = await changes.wait(caller.workspace, query)
-    return Response(changes_json(found), media_type=JSON)
+            waiting = changes.wait(caller.workspace, query)
+            found = await while_connected(request.receive, waiting)
+    return Response(found and changes_json(found), media_type=JSON)
 
 
 @stream_router.get(
     "/stream",
     response_class=Response,
     summary="Follow what changes",
-    description="The same as server-sent events: `task` and `deletion` with the objects of "
-    "`Changes`, and after each page of them `token`, whose `id` is the token to go on from. "
+    description="The same as server-sent events: `task`, `deletion`, `comment` and "
+    "`comment_deletion` with the objects of `Changes`, and after each page of them `token`, whose "
+    "`id` is the token to go on from. "
     "Without changes there is a `token` every 15 seconds. A Lambda function has no streams.",
     dependencies=[Depends(reject_duplicates_except("status", "label"))],
     responses={

@@ -5,12 +5,14 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from api.changes.feed import ChangesRepository, Page, page_after, plan_changes
-from api.changes.models import Changes, ChangesQuery, Deletion
+from api.changes.models import Changes, ChangesQuery, CommentDeletion, Deletion
 from api.changes.tokens import Token, Tokens, horizon
 from api.changes.watch import Watch, Watched
 from api.clock import Clock
+from api.comments.models import comment_of, is_deleted_comment
 from api.dynamodb.item_json import Item
 from api.errors import StoreUnavailable
+from api.tasks.comments import COMMENT_PREFIX, is_comment
 from api.tasks.fair_semaphore import FairSemaphore
 from api.tasks.table import TASK_PREFIX, actor_of, task_of, time_of_update
 from api.tasks.updates import is_tombstone
@@ -76,7 +78,7 @@ class ChangesService:
         context = _context(workspace, query)
         if query.token is None:
             fresh = Token.at_horizon(self._clock())
-            return Changes([], [], self._tokens.seal(fresh, context), has_more=False)
+            return Changes([], [], [], [], self._tokens.seal(fresh, context), has_more=False)
         token = self._tokens.open(query.token, context)
         page = await self._page(workspace, query, token)
         return self._changes(page, context)
@@ -100,9 +102,15 @@ class ChangesService:
         return page_after(token, items, position, complete)
 
     def _changes(self, page: Page, context: str) -> Changes:
+        comments = [item for item in page.items if is_comment(item)]
+        tasks = [item for item in page.items if not is_comment(item)]
         return Changes(
-            tasks=[task_of(item) for item in page.items if not is_tombstone(item)],
-            deletions=[_deletion_of(item) for item in page.items if is_tombstone(item)],
+            tasks=[task_of(item) for item in tasks if not is_tombstone(item)],
+            deletions=[_deletion_of(item) for item in tasks if is_tombstone(item)],
+            comments=[comment_of(item) for item in comments if not is_deleted_comment(item)],
+            comment_deletions=[
+                _comment_deletion_of(item) for item in comments if is_deleted_comment(item)
+            ],
             token=self._tokens.seal(page.token, context),
             has_more=page.has_more,
         )
@@ -119,6 +127,17 @@ async def _is_over(happened: asyncio.Event, end: float) -> bool:
 def _deletion_of(item: Item) -> Deletion:
     return Deletion(
         id=item["sk"]["S"].removeprefix(TASK_PREFIX),
+        version=int(item["version"]["N"]),
+        deleted_at=time_of_update(item),
+        deleted_by=actor_of(item, "deleted_by"),
+    )
+
+
+def _comment_deletion_of(item: Item) -> CommentDeletion:
+    task_id, comment_id = item["sk"]["S"].removeprefix(COMMENT_PREFIX).split("#")
+    return CommentDeletion(
+        id=comment_id,
+        task_id=task_id,
         version=int(item["version"]["N"]),
         deleted_at=time_of_update(item),
         deleted_by=actor_of(item, "deleted_by"),

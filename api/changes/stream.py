@@ -7,11 +7,13 @@ from pydantic_core import to_json
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.changes.models import Changes, Deletion
+from api.changes.models import Changes, CommentDeletion, Deletion
+from api.comments.models import comment_json
 from api.http.waits import Waits
 from api.tasks.models import task_json
 
 _deletion_json = TypeAdapter(Deletion).dump_json
+_comment_deletion_json = TypeAdapter(CommentDeletion).dump_json
 
 
 class EventStream(StreamingResponse):
@@ -51,5 +53,9 @@ def _page(changes: Changes) -> Iterator[bytes]:
         yield b"event: task\ndata: %b\n\n" % task_json(task)
     for deletion in changes.deletions:
         yield b"event: deletion\ndata: %b\n\n" % _deletion_json(deletion)
+    for comment in changes.comments:
+        yield b"event: comment\ndata: %b\n\n" % comment_json(comment)
+    for gone in changes.comment_deletions:
+        yield b"event: comment_deletion\ndata: %b\n\n" % _comment_deletion_json(gone)
     token = changes.token.encode()
     yield b"event: token\nid: %b\ndata: %b\n\n" % (token, to_json({"token": changes.token}))

@@ -12,19 +12,21 @@ from api.tasks.models import CommentText, TaskId
 from api.tasks.table import actor_of
 from api.values import ULID_PATTERN, Timestamp
 
+CommentId = Annotated[
+    str,
+    Field(
+        description="A ULID: ids sort by creation time.",
+        pattern=ULID_PATTERN,
+        examples=["01ARZ3NDEKTSV4RRFFQ69G5FAX"],
+    ),
+]
+
 
 @dataclass(slots=True)
 class Comment:
     """A comment on a task."""
 
-    id: Annotated[
-        str,
-        Field(
-            description="A ULID: ids sort by creation time.",
-            pattern=ULID_PATTERN,
-            examples=["01ARZ3NDEKTSV4RRFFQ69G5FAX"],
-        ),
-    ]
+    id: CommentId
     task_id: TaskId
     text: CommentText
     created_at: Annotated[

@@ -1,15 +1,19 @@
 """Requests that wait until something happens: they hold none of the places of those that work."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
 from api.http.context import RequestContext
 from api.http.in_flight import InFlight
 
 # The entry of an ASGI scope in which a connection offers to count a request no longer.
 RELEASE = "task_tracker.release"
+
+T = TypeVar("T")
 
 
 class Waits:
@@ -46,3 +50,19 @@ class Waits:
             yield
         finally:
             self._places.leave(holders)
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
+    """Return the result of work, or None if the client has left before; work is cancelled then."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(_disconnect(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return await working if working.done() else None
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

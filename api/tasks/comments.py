@@ -60,6 +60,11 @@ class NewComment(NamedTuple):
         return {name: to_attribute(value) for name, value in values.items() if value is not None}
 
 
+def is_comment(item: Item) -> bool:
+    sort_key: str = item["sk"]["S"]
+    return sort_key.startswith(COMMENT_PREFIX)
+
+
 def comment_prefix(task: TaskKey) -> str:
     """Return what the sort keys of a task's comments begin with."""
     return f"{COMMENT_PREFIX}{task.task_id}#"

@@ -5,19 +5,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from api.local.processes import ROOT
-from api.main import create_app
-from api.serving.server import uvicorn_config
 from tests.support.builders import Client, settings
+from tests.support.fleet import Fleet
 from tests.support.secured_app import TASKS, bearer, serve
-from tests.support.server import running
 from tests.support.wait import wait_until
 
 GUIDE = (ROOT / "docs" / "changes.md").read_text()
@@ -52,22 +48,18 @@ def following(program: Path, url: str, **environment: str) -> Iterator[list[str]
         reading.join()
 
 
-def test_the_client_misses_nothing_through_restarts_of_the_api(program: Path, moto: str) -> None:
-    """Of each process it prints the last change, made just before its end."""
-    config, port, made = settings(moto), 0, set()
-    lines: list[str] = []
-    with ExitStack() as stack:
-        for number in range(RESTARTS + 1):
-            server = uvicorn_config(create_app(config), port=port)
-            with running(server) as url, Client(base_url=url, timeout=SECONDS) as client:
-                port = httpx.URL(url).port or 0
-                wait_until(partial(_is_ready, client), SECONDS)
-                if number == 0:
-                    lines = stack.enter_context(following(program, url))
+def test_the_client_misses_nothing_through_kills_of_the_api(program: Path, moto: str) -> None:
+    """Each process is killed right after a change, while the client waits."""
+    made = set()
+    with Fleet(settings(moto)) as fleet:
+        fleet.current.wait_until_ready()
+        url = fleet.current.url
+        with Client(base_url=url, timeout=SECONDS) as client, following(program, url) as lines:
+            for number in range(RESTARTS + 1):
                 task = client.create(f"task {number}")
-                made.add(f"{task['id']} 1 task {number}\n")
-        server = uvicorn_config(create_app(config), port=port)
-        with running(server):
+                made.add(f"tasks {task['id']} 1 task {number}\n")
+                if number < RESTARTS:
+                    fleet.restart()
             wait_until(lambda: set(lines) == made, SECONDS)
 
 
@@ -81,8 +73,4 @@ def test_the_client_goes_on_after_its_own_end(program: Path, moto: str) -> None:
             task = client.create("meanwhile")
         client.delete(f"/v1/tasks/{task['id']}", headers={"If-Match": "*"})
         with following(program, url, KEY=key) as lines:
-            wait_until(lambda: f"{task['id']} 2 (deleted)\n" in lines, SECONDS)
-
-
-def _is_ready(client: Client) -> bool:
-    return client.get("/readyz").status_code == 200
+            wait_until(lambda: f"deletions {task['id']} 2 \n" in lines, SECONDS)

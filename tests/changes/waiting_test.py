@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
@@ -139,6 +139,15 @@ def test_waits_end_when_the_server_stops(moto: str) -> None:
             _is_watched(app.state.changes.watch, 3)
         for future in futures:
             assert future.result(PATIENCE_SECONDS).json()["tasks"] == []
+
+
+def test_a_wait_ends_when_its_client_leaves(moto: str) -> None:
+    """Otherwise clients that come and go would take all places."""
+    with waiting(moto) as (waiter, watch):
+        params = {"token": waiter.token(), "wait": "20"}
+        with suppress(httpx.ReadTimeout):
+            waiter.client.get(FEED, params=params, timeout=2)
+        wait_until(lambda: watch._workspaces == {}, PATIENCE_SECONDS)
 
 
 def test_a_function_does_not_wait(moto: str) -> None:

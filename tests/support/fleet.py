@@ -90,3 +90,12 @@ class Fleet(ExitStack):
         self.callback(process.kill)
         self.started.append(Api(process, log))
         return self.started[-1]
+
+    def restart(self) -> None:
+        """Kill the current process, and start one at its address."""
+        port = httpx.URL(self.current.url).port
+        self.current.process.kill()
+        self.current.process.wait()
+        self._environment["PORT"] = str(port)
+        self.current = self.start()
+        self.current.wait_until_ready()
