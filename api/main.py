@@ -21,6 +21,10 @@ from api.changes.feed import ChangesRepository
 from api.changes.service import ChangesService
 from api.changes.tokens import Tokens
 from api.clock import Clock, Timer, system_clock
+from api.comments import examples as comment_examples
+from api.comments import routes as comment_routes
+from api.comments.repository import CommentRepository
+from api.comments.service import CommentService
 from api.cursor import Cursors
 from api.dynamodb.async_transport import AsyncTransport
 from api.dynamodb.connection import ITEM_OPERATIONS, OK, TransportConnection, bind
@@ -60,6 +64,7 @@ ROUTERS = (
     task_routes.router,
     trash_routes.router,
     name_routes.router,
+    comment_routes.router,
     changes_routes.router,
     changes_routes.stream_router,
     key_routes.router,
@@ -67,7 +72,11 @@ ROUTERS = (
     problem_pages.router,
 )
 EXAMPLES = (
-    task_examples.EXAMPLES | changes_examples.EXAMPLES | key_examples.EXAMPLES | probes.EXAMPLES
+    task_examples.EXAMPLES
+    | comment_examples.EXAMPLES
+    | changes_examples.EXAMPLES
+    | key_examples.EXAMPLES
+    | probes.EXAMPLES
 )
 CREATE_TABLE_RETRY_SECONDS = 1
 # A local store usually has its table before the first request; start-up waits no longer than this.
@@ -145,6 +154,8 @@ def _add_services(
     app.state.tasks = tasks = TaskService(repository, cursors, metrics, clock, limits.lists)
     bulks = BulkRepository(model, transport)
     app.state.bulks = BulkService(tasks, bulks, metrics, clock, limits.bulk_items)
+    comments = CommentRepository(model, transport)
+    app.state.comments = CommentService(comments, tasks, cursors, clock)
     feed = ChangesRepository(model, transport)
     app.state.changes = ChangesService(feed, tasks.lists, Tokens(cursors, clock), clock)
     if app.state.waits:

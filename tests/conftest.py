@@ -9,7 +9,7 @@ import pytest
 from api.local import processes
 from api.main import create_app
 from tests.support import builders, dynamodb_local, secured_app
-from tests.support.faults import Fault, FaultProxy
+from tests.support.faults import Contention, FaultProxy
 from tests.support.server import serving
 from tests.support.wait import wait_until
 
@@ -107,11 +107,13 @@ def storeless_client() -> Iterator[builders.Client]:
 @pytest.fixture
 def contended_client(moto: str) -> Iterator[builders.Client]:
     """A client of an app whose transactions always conflict with others."""
-    with (
-        FaultProxy(moto, plan=_conflict) as proxy,
-        serving(create_app(builders.settings(proxy.url))) as url,
-    ):
-        yield from _ready_client(url)
+    yield from _contended(moto, Contention())
+
+
+@pytest.fixture
+def once_contended_client(moto: str) -> Iterator[builders.Client]:
+    """A client of an app whose transactions conflict with others, except for the first one."""
+    yield from _contended(moto, Contention(after=1))
 
 
 @pytest.fixture
@@ -121,8 +123,12 @@ def guarded_client(moto: str) -> Iterator[builders.Client]:
         yield secured.client
 
 
-def _conflict(operation: str) -> Fault | None:
-    return Fault.CONFLICT if operation == "TransactWriteItems" else None
+def _contended(moto: str, contention: Contention) -> Iterator[builders.Client]:
+    with (
+        FaultProxy(moto, plan=contention) as proxy,
+        serving(create_app(builders.settings(proxy.url))) as url,
+    ):
+        yield from _ready_client(url)
 
 
 def _ready_client(url: str) -> Iterator[builders.Client]:

@@ -8,9 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from api.dynamodb.item_json import Item
 from api.http.etags import etag_of
 from api.principal import Actor
+from api.tasks.idempotency import Recorded
+from api.tasks.list_models import NextCursor
 from api.tasks.models import CommentText, TaskId
 from api.tasks.table import actor_of
-from api.values import ULID_PATTERN, Timestamp
+from api.values import DEFAULT_PAGE_LIMIT, ULID_PATTERN, PageCursor, PageLimit, Timestamp
 
 CommentId = Annotated[
     str,
@@ -55,11 +57,31 @@ comment_json = TypeAdapter(Comment).dump_json
 
 
 class CommentBody(BaseModel):
-    """The body of a request that writes a comment, or changes one."""
+    """The body of a request that writes a comment or changes one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: CommentText
+
+
+class CommentQuery(BaseModel):
+    """The query parameters of a list of comments."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: PageLimit = DEFAULT_PAGE_LIMIT
+    cursor: PageCursor = None
+
+
+@dataclass(slots=True)
+class CommentPage:
+    """One page of a task's comments; the last one has a null `next_cursor`."""
+
+    items: Annotated[list[Comment], Field(description="The comments, oldest first.")]
+    next_cursor: NextCursor
+
+
+comment_page_json = TypeAdapter(CommentPage).dump_json
 
 
 def comment_of(item: Item) -> Comment:
@@ -80,3 +102,7 @@ def comment_of(item: Item) -> Comment:
 
 def is_deleted_comment(item: Item) -> bool:
     return "text" not in item
+
+
+def recorded_comment(comment: Comment) -> Recorded:
+    return Recorded(comment.id, comment.etag, comment_json(comment))

@@ -15,6 +15,10 @@ INFO: dict[str, Any] = {
     "tags": [
         {"name": "tasks", "description": "Create, list, read, change and delete tasks."},
         {
+            "name": "comments",
+            "description": "Write, list, read, change and delete the comments of tasks.",
+        },
+        {
             "name": "names",
             "description": "The projects, labels and assignees that open tasks have.",
         },

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.http.etags import etag_of
-from api.tasks.models import ABSENT, NewTask, TaskChange, without_defaults
+from api.tasks.models import ABSENT, FieldsChange, NewTask, without_defaults
 from api.values import ULID_PATTERN, Matching
 
 MAX_ITEMS = 100
@@ -35,7 +35,7 @@ class BulkChange(BaseModel):
 
     id: TaskId
     etag: ItemEtag
-    patch: Annotated[TaskChange, Field(description="What to change, as a JSON Merge Patch.")]
+    patch: Annotated[FieldsChange, Field(description="What to change, as a JSON Merge Patch.")]
 
 
 class BulkDeletion(BaseModel):

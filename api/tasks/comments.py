@@ -2,12 +2,15 @@
 
 from typing import NamedTuple
 
-from api.dynamodb.item_json import Item, to_attribute
+from pynamodb.expressions.condition import Condition
+
+from api.dynamodb.item_json import NOT_EXISTS, Item, to_attribute
 from api.principal import Actor
 from api.tasks.table import (
     COMMENTS,
     NO_REVISION,
     REVISION_HISTORY,
+    TaskItem,
     TaskKey,
     actor_attribute,
     partition,
@@ -40,6 +43,19 @@ class NewComment(NamedTuple):
     def key(self, task: TaskKey) -> CommentKey:
         return CommentKey(task, self.id)
 
+    @property
+    def added(self) -> int:
+        """How many comments more the task has."""
+        return 1
+
+    @property
+    def condition(self) -> Condition:
+        return NOT_EXISTS
+
+    def already_applied(self, _found: Item) -> bool:
+        """Return whether an item under the comment's key shows it; its id is new."""
+        return True
+
     def item(self, task: TaskKey) -> Item:
         pk, sk = self.key(task).primary_key
         author = actor_attribute(self.by)
@@ -58,6 +74,34 @@ class NewComment(NamedTuple):
             "revision": self.revision,
         }
         return {name: to_attribute(value) for name, value in values.items() if value is not None}
+
+
+class CommentDeletion(NamedTuple):
+    """The tombstone to store in the place of a comment, with the change of its task."""
+
+    id: str
+    tombstone: Item
+
+    @property
+    def added(self) -> int:
+        return -1
+
+    @property
+    def condition(self) -> Condition:
+        read: Condition = TaskItem.revision == self.tombstone["revision_1"]["S"]
+        return read
+
+    def key(self, task: TaskKey) -> CommentKey:
+        return CommentKey(task, self.id)
+
+    def already_applied(self, found: Item) -> bool:
+        return bool(found["revision"] == self.tombstone["revision"])
+
+    def item(self, _task: TaskKey) -> Item:
+        return self.tombstone
+
+
+CommentWrite = NewComment | CommentDeletion
 
 
 def is_comment(item: Item) -> bool:

@@ -29,19 +29,27 @@ class IllegalMove(Problem):
         )
 
 
+class TooManyComments(Problem):
+    """The task has as many comments as it may. Delete one first."""
+
+    status = 409
+    title = "Too many comments"
+    example_args = (200,)
+
+    def __init__(self, max_comments: int) -> None:
+        super().__init__(f"A task may have {max_comments} comments.")
+
+
 class StaleEtag(Problem):
     """The task has changed since the ETag in If-Match was read. Read it again and reapply."""
 
     status = 412
     title = "Task has changed"
+    detail = "Read the task again, reapply the change, and send the new ETag."
     example_args = ('"a5a7d12d3d028369"',)
 
     def __init__(self, current_etag: str) -> None:
-        super().__init__(
-            "Read the task again, reapply the change, and send the new ETag.",
-            headers={"ETag": current_etag},
-            current_etag=current_etag,
-        )
+        super().__init__(headers={"ETag": current_etag}, current_etag=current_etag)
 
 
 class TransactionTooLarge(Problem):

@@ -40,13 +40,13 @@ class Claim(NamedTuple):
         """Return the claim of the same content with another meaning."""
         return self._replace(fingerprint=f"{name} {self.fingerprint}")
 
-    def record(self, task: Task) -> dict[str, Any]:
+    def record(self, response: "Recorded") -> dict[str, Any]:
         """Return the record of the response, as DynamoDB's JSON."""
         values: dict[str, str | int] = {
-            "task_id": task.id,
+            "task_id": response.id,
             "fingerprint": self.fingerprint,
-            "revision": revision_of(task.etag),
-            "answer": task_json(task).decode(),
+            "revision": revision_of(response.etag),
+            "answer": response.body.decode(),
             "expires_at": int((self.now + RECORD_LIFETIME).timestamp()),
         }
         return {name: to_attribute(value) for name, value in values.items()}
@@ -54,6 +54,14 @@ class Claim(NamedTuple):
     def accepts(self, record: dict[str, Any]) -> bool:
         """Return whether a record is still valid: DynamoDB deletes expired ones days later."""
         return int(record["expires_at"]["N"]) > self.now.timestamp()
+
+
+class Recorded(NamedTuple):
+    """A response as a record stores it: what was written, and its state and body."""
+
+    id: str
+    etag: str
+    body: bytes
 
 
 class Replay(NamedTuple):
@@ -72,6 +80,10 @@ def claim(
     bare_key = key.strip('"')
     record_id = RECORD_PREFIX + _hash(f"{operation}\n{bare_key}")
     return Claim(workspace, record_id, _hash(json.dumps(content, sort_keys=True)), now)
+
+
+def recorded_task(task: Task) -> Recorded:
+    return Recorded(task.id, task.etag, task_json(task))
 
 
 def replay_of(record: dict[str, Any]) -> Replay:

@@ -17,8 +17,9 @@ from api.dynamodb.item_json import NOT_EXISTS, Item
 from api.errors import StoreThrottled
 from api.http.etags import etag_of, new_revision, revision_of
 from api.tasks import updates
+from api.tasks.comments import CommentWrite
 from api.tasks.errors import TaskNotFound
-from api.tasks.idempotency import Claim
+from api.tasks.idempotency import Claim, Recorded, Replay, replay_of
 from api.tasks.models import Task
 from api.tasks.table import TaskItem, TaskKey, task_of
 from api.tasks.trash import TaskRestoration
@@ -157,34 +158,56 @@ class Items:
         except UpdateError as error:
             if not store_errors.condition_failed(error):
                 raise
-            self._require_history(error, key, revision)
+            self.require_history(error, key.primary_key, revision)
             return None
         restored: Item = response["Attributes"]
         return restored
 
-    def _require_history(self, error: UpdateError, key: TaskKey, revision: str) -> None:
+    def require_history(
+        self, error: PynamoDBException, key: tuple[str, str], revision: str
+    ) -> None:
         """Raise a refusal of unknown outcome that the item's history cannot explain."""
         if store_errors.outcome_unknown(error):
-            item = self._read_after(error, key.primary_key)
+            item = self._read_after(error, key)
             if item is None or not updates.covers(item, frozenset({revision})):
                 raise error
 
-    def write_once(self, claim: Claim, task: Task, put: dict[str, Any]) -> Item | None:
-        """Write an item and its idempotency record, or neither; return an earlier record."""
-        record = self.put(claim.primary_key, claim.record(task), is_free(claim))
+    def write_once(self, claim: Claim, response: Recorded, *puts: dict[str, Any]) -> Item | None:
+        """Write items and an idempotency record, or nothing; return an earlier record."""
+        record = self.put(claim.primary_key, claim.record(response), is_free(claim))
+        if (refused := self._refused([record, *puts])) is None:
+            return None
+        first = self._read_after(refused, claim.primary_key)
+        if first is None or not claim.accepts(first):
+            raise ConcurrentWriteError from refused
+        # This request's own record, from an attempt whose response was lost, is no earlier one.
+        return None if first["revision"] == record[ITEM]["revision"] else first
+
+    def write_with_comment(
+        self, comment: CommentWrite, task: TaskKey, puts: list[dict[str, Any]]
+    ) -> None:
+        """Write items, among them a comment's, or nothing."""
+        if (refused := self._refused(puts)) is None:
+            return
+        found = self._read_after(refused, comment.key(task).primary_key)
+        if found is None or not comment.already_applied(found):
+            raise ConcurrentWriteError from refused
+
+    def _refused(self, puts: list[dict[str, Any]]) -> TransactWriteError | None:
+        """Make puts in one transaction; return the error if a condition did not hold."""
         try:
             self._table.connection.transact_write_items(
-                [], [], [record, put], [], client_request_token=new_revision()
+                [], [], puts, [], client_request_token=new_revision()
             )
         except TransactWriteError as error:
             if not store_errors.condition_failed(error):
                 raise
-            first = self._read_after(error, claim.primary_key)
-            if first is None or not claim.accepts(first):
-                raise ConcurrentWriteError from error
-            # This request's own record, from an attempt whose response was lost, is no earlier one.
-            return None if first["revision"] == record[ITEM]["revision"] else first
+            return error
         return None
+
+    def replay(self, claim: Claim) -> Replay | None:
+        record = self.read(claim.primary_key)
+        return replay_of(record) if record is not None and claim.accepts(record) else None
 
     def put(self, key: tuple[str, str], item: Item, condition: Condition) -> dict[str, Any]:
         return self._table.connection.get_operation_kwargs(

@@ -246,7 +246,7 @@ def _change_schema(schema: dict[str, Any]) -> None:
     ]
 
 
-class TaskChange(BaseModel):
+class FieldsChange(BaseModel):
     """A JSON Merge Patch of a task: absent fields stay, null resets a field to its default.
 
     `labels_add` and `labels_remove` change single labels, without an error for those that are there
@@ -291,8 +291,31 @@ class TaskChange(BaseModel):
 
     def values(self) -> dict[str, Any]:
         """Return the fields of a task that were sent, with defaults in the place of null."""
-        sent = {name: getattr(self, name) for name in self.model_fields_set - LABEL_CHANGES}
+        names = self.model_fields_set & NewTask.model_fields.keys()
+        sent = {name: getattr(self, name) for name in names}
         return {
             name: NewTask.model_fields[name].get_default() if value is None else value
             for name, value in sent.items()
         }
+
+
+class TaskChange(FieldsChange):
+    """A JSON Merge Patch of a task, and a comment to add with it: both are done or neither.
+
+    Absent fields stay, null resets a field to its default. `labels_add` and `labels_remove` change
+    single labels, without an error for those that are there already, or not there. They are not
+    allowed beside `labels`.
+    """
+
+    comment: Annotated[
+        CommentText,
+        Field(
+            description="A comment to add to the task.",
+            examples=["The pencil broke."],
+            json_schema_extra={"writeOnly": True},
+        ),
+    ] = ABSENT
+
+    def content(self) -> dict[str, Any]:
+        comment = {"comment": self.comment} if self.comment else {}
+        return super().content() | comment

@@ -1,6 +1,6 @@
 """The access patterns of tasks, one method each."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pynamodb.exceptions import PynamoDBException
 
@@ -8,11 +8,11 @@ from api.dynamodb import store_errors
 from api.dynamodb.item_json import NOT_EXISTS, Item
 from api.dynamodb.run_on_loop import run_on_loop
 from api.dynamodb.transport import Transport
-from api.errors import InvalidRequest, RequestInProgress
+from api.errors import RequestInProgress
 from api.tasks import updates
-from api.tasks.errors import TaskNotFound
-from api.tasks.idempotency import Claim, Replay, replay_of
-from api.tasks.items import MAX_REREADS, ConcurrentWriteError, ConditionFailedError, Items
+from api.tasks.idempotency import Claim, Replay, recorded_task, replay_of
+from api.tasks.items import ConcurrentWriteError, Items
+from api.tasks.joint_changes import JointChange
 from api.tasks.models import Status, Task
 from api.tasks.names import NameCounter, NameField, NamesInUse
 from api.tasks.pages import PageReader
@@ -58,7 +58,7 @@ class TaskRepository:
         """Add a task under an idempotency key, or return the earlier response."""
         put = self._items.put(key.primary_key, item_of(key, task), NOT_EXISTS)
         try:
-            record = self._items.write_once(claim, task, put)
+            record = self._items.write_once(claim, recorded_task(task), put)
         except ConcurrentWriteError:
             # The id is new, so the record was in the way; it has expired since.
             raise RequestInProgress from None
@@ -70,6 +70,9 @@ class TaskRepository:
 
     @run_on_loop
     def change(self, key: TaskKey, update: TaskUpdate) -> UpdatedTask:
+        if update.comment:
+            # Without an idempotency key there is no earlier response.
+            return _updated(cast("Item", JointChange(key, update).make(self._items)), update)
         item, was_there = self._items.write(key, update)
         if item["revision"]["S"] == update.revision and not was_there:
             return _updated(item, update)
@@ -83,25 +86,8 @@ class TaskRepository:
 
         The response is stored with the change, so the task must be read before.
         """
-        for _ in range(MAX_REREADS):
-            item = self._items.read(key.primary_key)
-            if item is None or updates.is_tombstone(item) or not update.allows(item):
-                return self._replay_or_refuse(item, claim)
-            try:
-                after = update.apply(key, item)
-            except InvalidRequest:
-                # Other clients may have added labels since the first request.
-                if (replay := self._replay(claim)) is None:
-                    raise
-                return replay
-            unchanged = TaskItem.revision == item["revision"]["S"]
-            put = self._items.put(key.primary_key, after, unchanged)
-            try:
-                record = self._items.write_once(claim, task_of(after), put)
-            except ConcurrentWriteError:
-                continue
-            return replay_of(record) if record else _updated(after, update)
-        raise RequestInProgress
+        done = JointChange(key, update, claim).make(self._items)
+        return done if isinstance(done, Replay) else _updated(done, update)
 
     @run_on_loop
     def delete(self, key: TaskKey, deletion: TaskDeletion) -> None:
@@ -140,17 +126,6 @@ class TaskRepository:
     def create_table(self) -> None:
         # A table whose time to live is enabled refuses to enable it again.
         self._model.create_table(wait=True, ignore_update_ttl_errors=True)
-
-    def _replay_or_refuse(self, item: Item | None, claim: Claim) -> Replay:
-        if (replay := self._replay(claim)) is not None:
-            return replay
-        if item is None or updates.is_tombstone(item):
-            raise TaskNotFound
-        raise ConditionFailedError(task_of(item))
-
-    def _replay(self, claim: Claim) -> Replay | None:
-        record = self._items.read(claim.primary_key)
-        return replay_of(record) if record is not None and claim.accepts(record) else None
 
 
 def _updated(item: Item, update: TaskUpdate) -> UpdatedTask:

@@ -22,7 +22,13 @@ from api.keys.authorization import AuthorizedRoute, requires_scope
 from api.keys.errors import AUTHORIZATION_PROBLEMS
 from api.principal import Principal, Scope
 from api.tasks import examples, idempotency
-from api.tasks.errors import IdempotencyKeyReused, IllegalMove, StaleEtag, TaskNotFound
+from api.tasks.errors import (
+    IdempotencyKeyReused,
+    IllegalMove,
+    StaleEtag,
+    TaskNotFound,
+    TooManyComments,
+)
 from api.tasks.idempotency import Replay
 from api.tasks.list_models import TaskPage, TaskQuery
 from api.tasks.models import NewTask, Task, TaskChange, task_json
@@ -213,7 +219,8 @@ async def read_task(
     summary="Change a task",
     description="JSON Merge Patch (RFC 7396): absent fields stay, null resets a field to its "
     "default, and a list is replaced as a whole. `labels_add` and `labels_remove` change single "
-    "labels: under `If-Match: *` two clients can do so at once.",
+    "labels: under `If-Match: *` two clients can do so at once. `comment` adds a comment: the "
+    "change and the comment are both made, or neither.",
     responses={
         200: {
             "description": "The task after the change.",
@@ -224,6 +231,7 @@ async def read_task(
             *AUTHORIZATION_PROBLEMS,
             TaskNotFound,
             IllegalMove,
+            TooManyComments,
             RequestInProgress,
             StaleEtag,
             *BODY_FAILURES,

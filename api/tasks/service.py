@@ -9,7 +9,7 @@ from api.tasks.errors import IdempotencyKeyReused
 from api.tasks.fair_semaphore import FairSemaphore
 from api.tasks.idempotency import Claim, Replay, claim
 from api.tasks.list_models import TaskPage, TaskQuery
-from api.tasks.models import MOVES, NewTask, Status, Task, TaskChange
+from api.tasks.models import MOVES, FieldsChange, NewTask, Status, Task, TaskChange
 from api.tasks.names import NameField, NamesInUse
 from api.tasks.query_plan import plan_query
 from api.tasks.repository import TaskRepository, UpdatedTask
@@ -57,7 +57,7 @@ class TaskService:
         task = new_task(new, Stamp.new(now, by))
         claimed = claim(workspace, idempotency_key, "POST tasks", dict(new), now)
         replay = await self._repository.add_once(TaskKey(workspace, task.id), task, claimed)
-        return self._checked(replay, claimed) if replay else self.count_created(task)
+        return self.checked(replay, claimed) if replay else self.count_created(task)
 
     async def get(self, workspace: str, task_id: str) -> Task:
         return await self._repository.get(key_of(workspace, task_id))
@@ -67,7 +67,7 @@ class TaskService:
         workspace: str,
         task_id: str,
         match: Match,
-        change: TaskChange,
+        change: FieldsChange,
         by: Actor | Stamp = NO_KEY,
     ) -> Task:
         update = update_of(match, change, self._stamp(by))
@@ -92,7 +92,7 @@ class TaskService:
         with problems_of(update):
             done = await self._repository.change_once(key_of(workspace, task_id), update, claimed)
         if isinstance(done, Replay):
-            return self._checked(done, claimed)
+            return self.checked(done, claimed)
         return self._counted(done)
 
     async def delete(
@@ -146,6 +146,13 @@ class TaskService:
             seconds = seconds_between(task.created_at, task.updated_at)
             self._durations[task.status].observe(seconds)
 
+    def checked(self, replay: Replay, claimed: Claim) -> Replay:
+        """Count a replay, and return it if it is of the same request."""
+        if replay.fingerprint != claimed.fingerprint:
+            raise IdempotencyKeyReused
+        self._metrics.replays.inc()
+        return replay
+
     def _stamp(self, by: Actor | Stamp) -> Stamp:
         """Return a new stamp, unless the write is one of a bulk, which has made it."""
         return by if isinstance(by, Stamp) else Stamp.new(self._clock(), by)
@@ -155,12 +162,6 @@ class TaskService:
         if previous is not None:
             self.count_moved(previous, task)
         return task
-
-    def _checked(self, replay: Replay, claimed: Claim) -> Replay:
-        if replay.fingerprint != claimed.fingerprint:
-            raise IdempotencyKeyReused
-        self._metrics.replays.inc()
-        return replay
 
 
 def _cursor_context(workspace: str, query: TaskQuery) -> str:

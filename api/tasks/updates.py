@@ -17,14 +17,23 @@ from api.dynamodb.item_json import Item, to_attribute
 from api.errors import InvalidRequest
 from api.http.etags import Match
 from api.principal import Actor
-from api.tasks.models import MAX_LABELS, STATES, LabelChange, State, Status
+from api.tasks.comments import CommentWrite
+from api.tasks.errors import TooManyComments
+from api.tasks.models import (
+    MAX_COMMENTS,
+    MAX_LABELS,
+    STATES,
+    LabelChange,
+    State,
+    Status,
+    Task,
+)
 from api.tasks.table import (
     DELETED,
     LIST_ATTRIBUTES,
     NO_REVISION,
     OPEN_ORDERS,
     REVISION_HISTORY,
-    STATUSES,
     TaskItem,
     TaskKey,
     actor_attribute,
@@ -88,24 +97,27 @@ class TaskUpdate(NamedTuple):
     state: State = State.OPEN
     # Depends on the labels that are there: the change must be bound to an item.
     labels: LabelChange | None = None
+    # Written in the same transaction.
+    comment: CommentWrite | None = None
 
     @property
     def needs_item(self) -> bool:
         return self.match.any_revision or self.labels is not None
 
     def bound_to(self, item: Item) -> "TaskUpdate":
-        """Return the change for the state of an item, and with the labels that it makes of its own.
+        """Return the change for the state of an item, with what it makes of the item's own values.
 
         Raises:
-            InvalidRequest: they are too many.
+            InvalidRequest: the labels are too many.
+            TooManyComments: the task has as many as it may.
         """
-        bound = self.in_state_of(STATUSES[item["status"]["S"]])
-        if self.labels is None:
-            return bound
-        labels = self.labels.applied_to(task_of(item).labels)
-        if len(labels) > MAX_LABELS:
-            raise InvalidRequest.of("body", "labels_add", f"A task may have {MAX_LABELS} labels.")
-        return bound._replace(values=self.values | {"labels": labels}, labels=None)
+        task, values = task_of(item), dict(self.values)
+        if self.labels:
+            values["labels"] = _labels_after(self.labels, task)
+        if self.comment:
+            values["comment_count"] = _comment_count_after(self.comment, task)
+        bound = self.in_state_of(task.status)
+        return bound._replace(values=values, labels=None)
 
     def condition(self, revisions: frozenset[str]) -> Condition:
         condition = _has_one_of(revisions)
@@ -149,7 +161,7 @@ class TaskUpdate(NamedTuple):
 
     def apply(self, key: TaskKey, item: Item) -> Item:
         """Return the item that the change makes of one that was read."""
-        after = item | dict(_shifted_history(item, self.revision))
+        after = item | dict(shifted_history(item, self.revision))
         after["version"] = to_attribute(int(item["version"]["N"]) + 1)
         if "status" in self.values:
             after["previous_status"] = item["status"]
@@ -248,6 +260,20 @@ def shows_since(item: Item, update: TaskUpdate, began: str) -> bool:
     return covers(item, update.match.revisions)
 
 
+def _labels_after(change: LabelChange, task: Task) -> list[str]:
+    labels = change.applied_to(task.labels)
+    if len(labels) > MAX_LABELS:
+        raise InvalidRequest.of("body", "labels_add", f"A task may have {MAX_LABELS} labels.")
+    return labels
+
+
+def _comment_count_after(comment: CommentWrite, task: Task) -> int:
+    count = task.comment_count + comment.added
+    if count > MAX_COMMENTS:
+        raise TooManyComments(MAX_COMMENTS)
+    return count
+
+
 def _has_one_of(revisions: frozenset[str]) -> Condition:
     # A condition needs a value to compare with, and no item has an empty revision.
     return TaskItem.revision.is_in(*revisions or {NO_REVISION})
@@ -263,7 +289,7 @@ def set_or_remove(name: str, value: Any) -> Action:
     return Set(name, value)
 
 
-def _shifted_history(item: Item, revision: str) -> Iterator[tuple[str, Any]]:
+def shifted_history(item: Item, revision: str) -> Iterator[tuple[str, Any]]:
     yield REVISION_HISTORY[0], to_attribute(revision)
     for newer, older in pairwise(REVISION_HISTORY):
         yield older, item[newer]

@@ -5,13 +5,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from api.http.etags import Match, etag_of, new_revision, revision_of
 from api.principal import NO_KEY, Actor
+from api.tasks.comments import CommentWrite, NewComment
 from api.tasks.errors import IllegalMove, StaleEtag, TaskNotFound
 from api.tasks.items import ConditionFailedError
-from api.tasks.models import MOVES, STATES, NewTask, Status, Task, TaskChange
+from api.tasks.models import MOVES, STATES, FieldsChange, NewTask, Status, Task, TaskChange
 from api.tasks.table import TaskKey
 from api.tasks.updates import TaskDeletion, TaskUpdate
 from api.values import is_ulid, new_ulid, rfc3339, ulid_of
@@ -74,16 +75,29 @@ def new_task(new: NewTask, stamp: Stamp) -> Task:
     )
 
 
-def update_of(match: Match, change: TaskChange, stamp: Stamp) -> TaskUpdate:
-    values = change.values()
-    values["updated_at"] = timestamp = rfc3339(stamp.now)
-    values["updated_by"] = stamp.by
-    wanted, labels = values.get("status"), change.label_change()
+def update_of(match: Match, change: FieldsChange, stamp: Stamp) -> TaskUpdate:
+    values = change.values() | _author_and_time(stamp)
+    update = TaskUpdate(match, values, stamp.revision, labels=change.label_change())
+    if isinstance(change, TaskChange) and change.comment:
+        update = update._replace(comment=new_comment(change.comment, stamp))
+    wanted = values.get("status")
     if wanted is None:
-        return TaskUpdate(match, values, stamp.revision, labels=labels)
-    values["completed_at"] = timestamp if wanted is Status.DONE else None
-    before, state = _statuses_before(wanted), STATES[wanted]
-    return TaskUpdate(match, values, stamp.revision, before, state, labels)
+        return update
+    values["completed_at"] = values["updated_at"] if wanted is Status.DONE else None
+    return update._replace(from_statuses=_statuses_before(wanted), state=STATES[wanted])
+
+
+def new_comment(text: str, stamp: Stamp) -> NewComment:
+    # Its revision is not the task's: each is one state of one thing.
+    return NewComment(
+        new_ulid(stamp.now), text, rfc3339(stamp.now), stamp.by, revision=new_revision()
+    )
+
+
+def update_by(comment: CommentWrite, stamp: Stamp) -> TaskUpdate:
+    """Return the change of the task that a write of one of its comments makes."""
+    any_state = Match(frozenset(), any_revision=True)
+    return TaskUpdate(any_state, _author_and_time(stamp), stamp.revision, comment=comment)
 
 
 def deletion_of(match: Match, stamp: Stamp) -> TaskDeletion:
@@ -108,6 +122,10 @@ def problems_of(write: TaskUpdate | TaskDeletion) -> Iterator[None]:
         if wanted is None or not write.match.accepts(revision_of(current.etag)):
             raise StaleEtag(current.etag) from failed
         raise IllegalMove(current.status, wanted, MOVES[current.status]) from failed
+
+
+def _author_and_time(stamp: Stamp) -> dict[str, Any]:
+    return {"updated_at": rfc3339(stamp.now), "updated_by": stamp.by}
 
 
 def _statuses_before(wanted: Status) -> frozenset[Status]:

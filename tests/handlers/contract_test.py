@@ -13,11 +13,11 @@ from api.board.assets import load_assets
 from api.keys import service as key_service
 from api.main import create_app
 from api.settings import Settings
-from tests.http.contract_test import FIXTURES, JSON, PROVOCATIONS, TASKS, UNKNOWN_ID
+from tests.http.contract_test import JSON, PROVOCATIONS, TASKS, UNKNOWN_ID, fixture_of
 from tests.support import builders
 from tests.support.builders import Client
 from tests.support.bulk_items import change, create, delete, send
-from tests.support.faults import Fault, FaultProxy
+from tests.support.faults import Contention, FaultProxy
 from tests.support.gateway import KINDS, Gateway, running_function
 from tests.support.secured_app import BOOTSTRAP
 from tests.support.server import serving
@@ -192,15 +192,13 @@ class Case(NamedTuple):
     status: int | None = None
 
 
-def _service(method: str, status: int) -> str:
-    if status in {401, 403}:
-        return "secured"
-    return FIXTURES.get((method, status), FIXTURES.get(status, "client"))
+def _service(case: tuple[str, str, int]) -> str:
+    return "secured" if case[-1] in {401, 403} else fixture_of(case)
 
 
 CASES: dict[str, Case] = {
     **{
-        f"{method} {path} {status}": Case(_service(method, status), provoke, status)
+        f"{method} {path} {status}": Case(_service((method, path, status)), provoke, status)
         for (method, path, status), provoke in PROVOCATIONS.items()
         # Only under AUTH=off, which a function refuses.
         if status != 421 and path != SERVER_ONLY
@@ -211,8 +209,8 @@ CASES: dict[str, Case] = {
 }
 
 
-def _contended(moto: str, stack: ExitStack) -> Settings:
-    proxy = FaultProxy(moto, lambda name: Fault.CONFLICT if name == "TransactWriteItems" else None)
+def _contended(moto: str, stack: ExitStack, after: int = 0) -> Settings:
+    proxy = FaultProxy(moto, Contention(after=after))
     return builders.settings(stack.enter_context(proxy).url)
 
 
@@ -225,6 +223,7 @@ SERVICES: dict[str, Callable[[str, ExitStack], Settings]] = {
     "client": lambda moto, _: builders.settings(moto),
     "storeless_client": lambda *_: builders.settings("http://127.0.0.1:9"),
     "contended_client": _contended,
+    "once_contended_client": lambda moto, stack: _contended(moto, stack, after=1),
     "guarded_client": lambda moto, _: _secured(moto, rate_limit=1),
     # The same with a rate that no case exceeds, so that cases can share it.
     "secured": lambda moto, _: _secured(moto, rate_limit=1000),

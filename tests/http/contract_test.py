@@ -25,10 +25,12 @@ CHANGES = "/v1/changes"
 STREAM = "/v1/changes/stream"
 SHORT = {"seconds": "0"}
 RESTORE, TRASH = "/v1/tasks/{task_id}/restore", "/v1/trash"
+COMMENTS, COMMENT = f"{TASK}/comments", f"{TASK}/comments/{{comment_id}}"
 NAMES = ("/v1/projects", "/v1/labels", "/v1/assignees")
 KEYS, KEY = "/v1/keys", "/v1/keys/{key_id}"
 UNKNOWN_ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 UNKNOWN_TASK = f"/v1/tasks/{UNKNOWN_ID}"
+UNKNOWN_COMMENT = f"{UNKNOWN_TASK}/comments/{UNKNOWN_ID}"
 NEW_KEY = {"label": "x", "scopes": ["tasks:read"]}
 NEW_BULK = {"items": [{"create": {"title": "x"}}, {"delete": {"id": UNKNOWN_ID, "etag": "*"}}]}
 CREATES = {"items": NEW_BULK["items"][:1]}
@@ -37,6 +39,8 @@ CLIENTS_HEADERS = {
     *("accept-patch", "accept-post", "allow", "etag", "idempotent-replayed", "location"),
     *("retry-after", "www-authenticate", "x-request-id"),
 }
+NEW_TEXT = b'{"text": "y"}'
+ONCE = {"Idempotency-Key": "k"}
 STALE = {"If-Match": '"0000000000000000"'}
 TOO_LARGE = b'{"title": "' + b"x" * 131072 + b'"}'
 
@@ -50,6 +54,30 @@ def _on_task(method: str, headers: dict[str, str], **options: Any) -> Provocatio
         return client.request(method, f"/v1/tasks/{task['id']}", headers=filled, **options)
 
     return provoke
+
+
+def _on_comment(method: str, headers: dict[str, str], **options: Any) -> Provocation:
+    def provoke(client: Client) -> httpx.Response:
+        task, comment = _commented_task(client)
+        filled = {name: value.format(**comment) for name, value in headers.items()}
+        return client.request(
+            method, client.comments_path(task, comment), headers=filled, **options
+        )
+
+    return provoke
+
+
+def _commented_task(client: Client) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a task and its only comment; under contention the first one can be written only."""
+    for task in client.walk():
+        if task["comment_count"] == 1:
+            return task, client.get(client.comments_path(task)).json()["items"][0]
+    task = client.create()
+    return task, client.comment(task)
+
+
+def _of_task(method: str, **options: Any) -> Provocation:
+    return lambda client: client.request(method, client.comments_path(client.create()), **options)
 
 
 def _request(method: str, path: str, **options: Any) -> Provocation:
@@ -105,23 +133,26 @@ def _too_many_keys(client: Client) -> httpx.Response:
 
 
 def _misdirected(method: str, path: str) -> Provocation:
-    filled = path.format(task_id=UNKNOWN_ID, key_id=UNKNOWN_ID)
-    return _request(method, filled, headers={"Host": "elsewhere.example"})
+    return _request(method, _filled(path), headers={"Host": "elsewhere.example"})
 
 
 def _without_key(method: str, path: str) -> Provocation:
-    return _request(method, path.format(task_id=UNKNOWN_ID, key_id=UNKNOWN_ID))
+    return _request(method, _filled(path))
+
+
+def _filled(path: str) -> str:
+    return path.format(task_id=UNKNOWN_ID, comment_id=UNKNOWN_ID, key_id=UNKNOWN_ID)
 
 
 def _with_key_for(scope: Scope, method: str, path: str) -> Provocation:
     def provoke(client: Client) -> httpx.Response:
         new = {"label": "x", "scopes": [scope]}
         key = client.post(KEYS, json=new, headers=bearer(BOOTSTRAP)).json()["key"]
-        filled = path.format(task_id=UNKNOWN_ID, key_id=UNKNOWN_ID)
         # The key's burst is two requests.
         params = SHORT if path == STREAM else {}
         responses = [
-            client.request(method, filled, headers=bearer(key), params=params) for _ in range(4)
+            client.request(method, _filled(path), headers=bearer(key), params=params)
+            for _ in range(4)
         ]
         return responses[0] if responses[0].status_code == 403 else responses[-1]
 
@@ -137,6 +168,11 @@ SCOPES: dict[tuple[str, str], tuple[Scope, Scope]] = {
     ("delete", TASK): (Scope.WRITE, Scope.READ),
     ("post", RESTORE): (Scope.WRITE, Scope.READ),
     ("get", TRASH): (Scope.READ, Scope.WRITE),
+    ("post", COMMENTS): (Scope.WRITE, Scope.READ),
+    ("get", COMMENTS): (Scope.READ, Scope.WRITE),
+    ("get", COMMENT): (Scope.READ, Scope.WRITE),
+    ("patch", COMMENT): (Scope.WRITE, Scope.READ),
+    ("delete", COMMENT): (Scope.WRITE, Scope.READ),
     ("get", CHANGES): (Scope.READ, Scope.WRITE),
     ("get", STREAM): (Scope.READ, Scope.WRITE),
     ("post", BULK): (Scope.WRITE, Scope.READ),
@@ -193,6 +229,38 @@ PROVOCATIONS: dict[tuple[str, str, int], Provocation] = {
     ("get", TRASH, 400): _request("GET", TRASH, params={"cursor": "forged"}),
     ("get", TRASH, 422): _request("GET", TRASH, params={"limit": 0}),
     ("get", TRASH, 503): _request("GET", TRASH),
+    ("post", COMMENTS, 201): _of_task("POST", json={"text": "x"}),
+    ("post", COMMENTS, 404): _request("POST", f"{UNKNOWN_TASK}/comments", json={"text": "x"}),
+    ("post", COMMENTS, 409): _of_task("POST", json={"text": "x"}),
+    ("post", COMMENTS, 413): _of_task("POST", content=TOO_LARGE, headers=JSON),
+    ("post", COMMENTS, 415): _of_task("POST", content=b"text=x"),
+    ("post", COMMENTS, 422): _of_task("POST", json={"text": " "}),
+    ("post", COMMENTS, 503): _request("POST", f"{UNKNOWN_TASK}/comments", json={"text": "x"}),
+    ("get", COMMENTS, 200): _of_task("GET"),
+    ("get", COMMENTS, 400): _of_task("GET", params={"cursor": "forged"}),
+    ("get", COMMENTS, 404): _request("GET", f"{UNKNOWN_TASK}/comments"),
+    ("get", COMMENTS, 422): _of_task("GET", params={"limit": 0}),
+    ("get", COMMENTS, 503): _request("GET", f"{UNKNOWN_TASK}/comments"),
+    ("get", COMMENT, 200): _on_comment("GET", {}),
+    ("get", COMMENT, 304): _on_comment("GET", {"If-None-Match": "{etag}"}),
+    ("get", COMMENT, 404): _request("GET", UNKNOWN_COMMENT),
+    ("get", COMMENT, 503): _request("GET", UNKNOWN_COMMENT),
+    ("patch", COMMENT, 200): _on_comment("PATCH", PATCH, content=NEW_TEXT),
+    ("patch", COMMENT, 404): _request("PATCH", UNKNOWN_COMMENT, headers=PATCH, content=NEW_TEXT),
+    ("patch", COMMENT, 409): _on_comment("PATCH", PATCH | ONCE, content=NEW_TEXT),
+    ("patch", COMMENT, 412): _on_comment("PATCH", PATCH | STALE, content=NEW_TEXT),
+    ("patch", COMMENT, 413): _on_comment("PATCH", PATCH, content=TOO_LARGE),
+    ("patch", COMMENT, 415): _on_comment("PATCH", PATCH | TEXT, content=NEW_TEXT),
+    ("patch", COMMENT, 422): _on_comment("PATCH", PATCH, content=b"{}"),
+    ("patch", COMMENT, 428): _on_comment("PATCH", JSON, content=NEW_TEXT),
+    ("patch", COMMENT, 503): _request("PATCH", UNKNOWN_COMMENT, headers=PATCH, content=NEW_TEXT),
+    ("delete", COMMENT, 204): _on_comment("DELETE", {"If-Match": "{etag}"}),
+    ("delete", COMMENT, 404): _request("DELETE", UNKNOWN_COMMENT, headers={"If-Match": "*"}),
+    ("delete", COMMENT, 409): _on_comment("DELETE", {"If-Match": "*"}),
+    ("delete", COMMENT, 412): _on_comment("DELETE", STALE),
+    ("delete", COMMENT, 422): _on_comment("DELETE", {"If-Match": "bare"}),
+    ("delete", COMMENT, 428): _on_comment("DELETE", {}),
+    ("delete", COMMENT, 503): _request("DELETE", UNKNOWN_COMMENT, headers={"If-Match": "*"}),
     ("get", CHANGES, 200): _changes,
     ("get", CHANGES, 410): _request("GET", CHANGES, params={"token": "forged"}),
     ("get", CHANGES, 422): _request("GET", CHANGES, params={"limit": 0}),
@@ -234,10 +302,18 @@ PROVOCATIONS: dict[tuple[str, str, int], Provocation] = {
 
 # The client for a status that needs a special app.
 FIXTURES: dict[Any, str] = {
+    None: "client",
     503: "storeless_client",
     ("post", 409): "contended_client",
+    ("patch", COMMENT, 409): "once_contended_client",
+    ("delete", COMMENT, 409): "once_contended_client",
     **dict.fromkeys((401, 403, 429), "guarded_client"),
 }
+
+
+def fixture_of(case: tuple[str, str, int]) -> str:
+    method, _, status = case
+    return next(FIXTURES[key] for key in (case, (method, status), status, None) if key in FIXTURES)
 
 
 @pytest.fixture(autouse=True)
@@ -271,8 +347,7 @@ def test_a_response_is_as_documented(
 ) -> None:
     """Status, media type, body and required headers."""
     method, path, status = case
-    fixture = FIXTURES.get((method, status), FIXTURES.get(status, "client"))
-    client = request.getfixturevalue(fixture)
+    client = request.getfixturevalue(fixture_of(case))
     response = PROVOCATIONS[case](client)
     assert response.status_code == status, response.text
     assert response.headers["X-Request-Id"]

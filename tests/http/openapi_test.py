@@ -131,13 +131,13 @@ def test_every_header_has_a_description_and_an_example() -> None:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_the_example_of_each_request_succeeds(name: str, client: Client) -> None:
-    """Under each media type; the task that a path names exists."""
+    """Under each media type; what a path names exists."""
     method, path = name.split(" ")
     for media_type, content in OPERATIONS[name].get("requestBody", {}).get("content", {}).items():
         for example in content["examples"].values():
             response = client.request(
                 method,
-                path.format(task_id=client.create()["id"]),
+                _filled(path, client),
                 content=json.dumps(resolved(example)["value"]),
                 headers={"Content-Type": media_type, "If-Match": "*"},
             )
@@ -147,13 +147,19 @@ def test_the_example_of_each_request_succeeds(name: str, client: Client) -> None
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name.startswith("GET /v1")])
 def test_the_example_of_each_query_parameter_is_accepted(name: str, client: Client) -> None:
     """Except for a cursor and a token, which only the service can make."""
-    path = name.split(" ")[1].format(task_id=client.create()["id"])
+    path = _filled(name.split(" ")[1], client)
     for parameter in OPERATIONS[name].get("parameters", []):
         if parameter["in"] == "query" and parameter["name"] not in {"cursor", "token"}:
             for value in parameter["schema"]["examples"]:
                 short = {"seconds": 0} if path.endswith("/stream") else {}
                 response = client.get(path, params=short | {parameter["name"]: value})
                 assert response.status_code == 200, response.text
+
+
+def _filled(path: str, client: Client) -> str:
+    """Fill a path with the ids of a task and of its comment."""
+    task = client.create()
+    return path.format(task_id=task["id"], comment_id=client.comment(task)["id"])
 
 
 def test_an_operation_is_named_as_its_function_is() -> None:

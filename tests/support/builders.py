@@ -52,6 +52,22 @@ class Client(httpx.Client):
         """Change a task and return it as it is now."""
         return _content(self.change(task, **fields))
 
+    def comment(self, task: dict[str, Any], text: str = "A comment") -> dict[str, Any]:
+        return _content(self.post(self.comments_path(task), json={"text": text}), 201)
+
+    def comment_once(self, key: str, task: dict[str, Any], text: str) -> httpx.Response:
+        headers = {"Idempotency-Key": key}
+        return self.post(self.comments_path(task), json={"text": text}, headers=headers)
+
+    def comments(self, task: dict[str, Any], **query: Any) -> list[str]:
+        """Return the texts of one page of a task's comments."""
+        page = _content(self.get(self.comments_path(task), params=query))
+        return [comment["text"] for comment in page["items"]]
+
+    def comments_path(self, task: dict[str, Any], comment: dict[str, Any] | None = None) -> str:
+        path = f"/v1/tasks/{task['id']}/comments"
+        return f"{path}/{comment['id']}" if comment else path
+
     def merge(
         self, task_id: str, patch: Any, headers: dict[str, str] | None = None
     ) -> httpx.Response:

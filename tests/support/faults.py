@@ -63,6 +63,19 @@ class Successive:
         return not self._left
 
 
+class Contention:
+    """A plan: all transactions but the first few conflict with others."""
+
+    def __init__(self, *, after: int = 0) -> None:
+        self._left = after
+
+    def __call__(self, operation: str) -> Fault | None:
+        if operation != "TransactWriteItems":
+            return None
+        self._left -= 1
+        return Fault.CONFLICT if self._left < 0 else None
+
+
 def once(operation: str, fault: Fault) -> Successive:
     return Successive(operation, [fault])
 

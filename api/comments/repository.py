@@ -1,0 +1,153 @@
+"""The access patterns of comments, one method each."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from pynamodb.exceptions import PutError
+from pynamodb.expressions.operand import Path
+
+from api.comments.errors import CommentNotFound
+from api.comments.models import Comment, comment_of, recorded_comment
+from api.comments.updates import CommentUpdate
+from api.dynamodb import store_errors
+from api.dynamodb.item_json import Item
+from api.dynamodb.run_on_loop import run_on_loop
+from api.dynamodb.transport import Transport
+from api.errors import StoreThrottled
+from api.problem import Problem
+from api.tasks.comments import CommentDeletion, CommentKey, comment_prefix
+from api.tasks.idempotency import Claim, Recorded, Replay, replay_of
+from api.tasks.items import MAX_REREADS, ConcurrentWriteError, Items
+from api.tasks.joint_changes import JointChange
+from api.tasks.pages import PageReader
+from api.tasks.query_plan import QueryPlan, Stream
+from api.tasks.table import TaskItem, TaskKey, partition
+from api.tasks.updates import TaskUpdate
+from api.tasks.writes import update_by
+
+BUSY = "Other requests keep changing this comment, or its task."
+
+
+class CommentRepository:
+    """The comments of all workspaces; each method reads or writes those of one task."""
+
+    def __init__(self, model: type[TaskItem], transport: Transport) -> None:
+        self._table = model._get_connection()  # noqa: SLF001 - see connection.bind
+        self._items = Items(self._table)
+        self.transport = transport
+
+    @run_on_loop
+    def add(
+        self,
+        key: TaskKey,
+        update: TaskUpdate,
+        claim: Claim | None = None,
+        response: Recorded | None = None,
+    ) -> Replay | None:
+        """Add the comment of an update, or return the earlier response."""
+        done = JointChange(key, update, claim, response).make(self._items)
+        return done if isinstance(done, Replay) else None
+
+    @run_on_loop
+    def get(self, key: CommentKey) -> Comment:
+        item = self._read(key)
+        if "text" not in item:
+            raise CommentNotFound
+        return comment_of(item)
+
+    @run_on_loop
+    def page(
+        self, key: TaskKey, limit: int, position: str | None
+    ) -> tuple[list[Comment], str | None]:
+        """Read a page after a position, and return it with the position of the next one."""
+        self._items.live(key)
+        items, next_position = PageReader(self._table, plan_comments(key), limit, position).read()
+        return [comment_of(item) for item in items], next_position
+
+    @run_on_loop
+    def change(
+        self, key: CommentKey, update: CommentUpdate, claim: Claim | None = None
+    ) -> Comment | Replay:
+        """Change a comment, or return the earlier response."""
+        try:
+            return self._change(key, update, claim)
+        except Problem:
+            if claim is None or (replay := self._items.replay(claim)) is None:
+                raise
+            return replay
+
+    @run_on_loop
+    def delete(self, key: CommentKey, update: CommentUpdate) -> None:
+        for _ in range(MAX_REREADS):
+            item = self._read(key)
+            if update.already_applied(item):
+                return
+            update.require_allowed(item)
+            deletion = CommentDeletion(key.comment_id, update.apply(key, item))
+            with suppress(ConcurrentWriteError):
+                JointChange(key.task, update_by(deletion, update.stamp)).attempt(self._items)
+                return
+        raise StoreThrottled(BUSY)
+
+    def _change(
+        self, key: CommentKey, update: CommentUpdate, claim: Claim | None
+    ) -> Comment | Replay:
+        for _ in range(MAX_REREADS):
+            item = self._read(key)
+            if update.already_applied(item):
+                return comment_of(item)
+            update.require_allowed(item)
+            with suppress(ConcurrentWriteError):
+                return self._replace(key, item, update.apply(key, item), claim)
+        raise StoreThrottled(BUSY)
+
+    def _replace(
+        self, key: CommentKey, item: Item, after: Item, claim: Claim | None
+    ) -> Comment | Replay:
+        """Write a comment over the one that was read.
+
+        Its author never changes, so the revision alone is the condition.
+        """
+        comment, unchanged = comment_of(after), TaskItem.revision == item["revision"]["S"]
+        if claim:
+            put = self._items.put(key.primary_key, after, unchanged)
+            record = self._items.write_once(claim, recorded_comment(comment), put)
+            return replay_of(record) if record else comment
+        try:
+            self._table.put_item(*key.primary_key, attributes=after, condition=unchanged)
+        except PutError as error:
+            if not store_errors.condition_failed(error):
+                raise
+            self._items.require_history(error, key.primary_key, item["revision"]["S"])
+            raise ConcurrentWriteError from error
+        return comment
+
+    def _read(self, key: CommentKey) -> Item:
+        """Read a comment's item, which may be a tombstone, of a task that is there."""
+        self._items.live(key.task)
+        if (item := self._items.read(key.primary_key)) is None:
+            raise CommentNotFound
+        return item
+
+
+@dataclass(frozen=True, slots=True)
+class CommentsPlan(QueryPlan):
+    """A plan for the table itself: what was acknowledged is read."""
+
+    def query(self, stream: Stream, position: str | None) -> dict[str, Any]:
+        start = {"pk": {"S": stream.partition}, "sk": {"S": f"{stream.prefix}{position}"}}
+        return {
+            "hash_key": stream.partition,
+            "range_key_condition": stream.range_condition,
+            "filter_condition": self.filter_condition,
+            "consistent_read": True,
+            "exclusive_start_key": start if position else None,
+        }
+
+
+def plan_comments(key: TaskKey) -> CommentsPlan:
+    """Read the comments of a task that are not deleted, oldest first."""
+    own, prefix = partition(key.workspace), comment_prefix(key)
+    stream = Stream("", own, "sk", prefix, TaskItem.sk.startswith(prefix))
+    return CommentsPlan([stream], own, ascending=True, filter_condition=Path("text").exists())

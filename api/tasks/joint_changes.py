@@ -1,0 +1,78 @@
+"""Changes of a task in one transaction with a comment, an idempotency record, or both."""
+
+from typing import Any, NamedTuple
+
+from api.dynamodb.item_json import Item
+from api.errors import RequestInProgress, StoreThrottled
+from api.problem import Problem
+from api.tasks.idempotency import Claim, Recorded, Replay, recorded_task, replay_of
+from api.tasks.items import (
+    MAX_REREADS,
+    ConcurrentWriteError,
+    ConditionFailedError,
+    Items,
+    require_live,
+)
+from api.tasks.table import TaskItem, TaskKey, task_of
+from api.tasks.updates import TaskUpdate
+
+
+class JointChange(NamedTuple):
+    """A change of a task, and what is stored with it or not at all."""
+
+    key: TaskKey
+    update: TaskUpdate
+    claim: Claim | None = None
+    # What a repeated request gets; None is the task after the change.
+    response: Recorded | None = None
+
+    def make(self, items: Items) -> Item | Replay:
+        """Make the change and return the item after it, or return the earlier response."""
+        for _ in range(MAX_REREADS):
+            try:
+                return self.attempt(items)
+            except ConcurrentWriteError:
+                continue
+        if self.claim:
+            raise RequestInProgress
+        raise StoreThrottled("Other requests keep changing this task.")
+
+    def attempt(self, items: Items) -> Item | Replay:
+        """Make the change of the task as it is now.
+
+        Raises:
+            ConcurrentWriteError: it was written after it was read: nothing was done.
+        """
+        item = items.read(self.key.primary_key)
+        try:
+            live = self._require_allowed(item)
+            after = self.update.apply(self.key, live)
+        except (ConditionFailedError, Problem):
+            # It may be the first request that is in the way.
+            if self.claim is None or (replay := items.replay(self.claim)) is None:
+                raise
+            return replay
+        unchanged = TaskItem.revision == live["revision"]["S"]
+        record = self._write(items, after, items.put(self.key.primary_key, after, unchanged))
+        return replay_of(record) if record else after
+
+    def _require_allowed(self, item: Item | None) -> Item:
+        live = require_live(item)
+        if not self.update.allows(live):
+            raise ConditionFailedError(task_of(live))
+        return live
+
+    def _write(self, items: Items, after: Item, put: dict[str, Any]) -> Item | None:
+        puts, comment = [put], self.update.comment
+        if comment:
+            puts.append(
+                items.put(
+                    comment.key(self.key).primary_key, comment.item(self.key), comment.condition
+                )
+            )
+        if self.claim:
+            response = self.response or recorded_task(task_of(after))
+            return items.write_once(self.claim, response, *puts)
+        if comment:
+            items.write_with_comment(comment, self.key, puts)
+        return None
