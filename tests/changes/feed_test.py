@@ -11,7 +11,9 @@ import pytest
 
 from api.changes.models import Changes, ChangesQuery
 from api.changes.tokens import HORIZON, MAX_SEEN
+from api.comments.models import Comment, CommentBody
 from api.main import create_app
+from api.principal import ANONYMOUS
 from api.tasks.bulk_models import BulkRequest
 from api.tasks.bulk_records import BulkRecord
 from api.tasks.idempotency import claim
@@ -208,6 +210,47 @@ async def test_a_repeated_bulk_stamps_its_writes_with_the_time_of_the_repetition
     service.clock.advance(minutes=1)
     await service.bulks.run_once(WORKSPACE, bulk, "k")
     assert _titles(await service.read(token)) == ["Late"]
+
+
+async def test_comments_are_delivered_beside_their_tasks(service: FeedService) -> None:
+    """Written, changed and deleted ones, each once and whatever the filters."""
+    task = await service.tasks.create(WORKSPACE, NEW)
+    token, filtered = await service.token(), await service.token(project="p")
+    service.clock.advance(seconds=HORIZON.total_seconds() + 1)
+    written = await service.comments.create(ANONYMOUS, task.id, CommentBody(text="a"), None)
+    assert isinstance(written, Comment)
+    changes = await service.read(token)
+    assert changes.comments == [written]
+    assert [(each.id, each.comment_count) for each in changes.tasks] == [(task.id, 1)]
+    in_filtered = await service.read(filtered, project="p")
+    assert (in_filtered.tasks, in_filtered.comments) == ([], [written])
+    body = CommentBody(text="b")
+    changed = await service.comments.change(ANONYMOUS, task.id, written.id, ANY, body, None)
+    changes = await service.read(changes.token)
+    assert (changes.tasks, changes.comments) == ([], [changed])
+    await service.comments.delete(ANONYMOUS, task.id, written.id, ANY)
+    changes = await service.read(changes.token)
+    assert [each.comment_count for each in changes.tasks] == [0]
+    deletions = [(each.id, each.task_id, each.version) for each in changes.comment_deletions]
+    assert (changes.comments, deletions) == ([], [(written.id, task.id, 3)])
+    assert not (await service.read(changes.token)).is_news
+
+
+async def test_pages_of_comments_deliver_each_once(service: FeedService) -> None:
+    """Also where a page begins with a comment."""
+    token, task = await service.token(), await service.tasks.create(WORKSPACE, NEW)
+    expected = []
+    for number in range(7):
+        service.clock.advance(seconds=10)
+        body = CommentBody(text=str(number))
+        await service.comments.create(ANONYMOUS, task.id, body, None)
+        expected.append(str(number))
+    found, has_more = [], True
+    while has_more:
+        changes = await service.read(token, limit=2)
+        found += [comment.text for comment in changes.comments]
+        token, has_more = changes.token, changes.has_more
+    assert found == expected
 
 
 # Over HTTP

@@ -11,6 +11,8 @@ from api.changes.models import Changes, ChangesQuery
 from api.changes.recent import KEPT, Recent
 from api.changes.tokens import HORIZON, Token
 from api.changes.watch import Watched
+from api.comments.models import CommentBody
+from api.principal import ANONYMOUS
 from api.tasks.models import NewTask, Priority, Status, Task, TaskChange
 from api.tasks.pages import MAX_PAGE_BYTES
 from tests.support.clock import Clock
@@ -73,6 +75,8 @@ async def _write(service: WatchedService, chance: random.Random, tasks: list[Tas
     place = chance.randrange(len(tasks))
     if chance.random() < 0.2:
         await service.tasks.delete(WORKSPACE, tasks.pop(place).id, ANY)
+    elif chance.random() < 0.3:
+        await service.comments.create(ANONYMOUS, tasks[place].id, CommentBody(text="x"), None)
     else:
         change = TaskChange(title=fields["title"], labels=fields["labels"])
         tasks[place] = await service.tasks.change(WORKSPACE, tasks[place].id, ANY, change)

@@ -55,7 +55,7 @@ def until_news(stream: Iterator[Event]) -> list[Event]:
 
 
 def test_a_stream_sends_changes_as_they_happen(any_client: Client) -> None:
-    """Tasks and deletions; the token at the end of a page is its id."""
+    """Tasks, comments and deletions; the token at the end of a page is its id."""
     with any_client.stream("GET", STREAM, timeout=SECONDS) as response:
         assert response.headers["Content-Type"].startswith("text/event-stream")
         stream = events(response)
@@ -63,6 +63,12 @@ def test_a_stream_sends_changes_as_they_happen(any_client: Client) -> None:
         assert token.id == token.data["token"]
         created = any_client.create("a")
         assert until_news(stream)[0][:2] == ("task", created)
+        comment = any_client.comment(created)
+        news = until_news(stream)
+        assert [event.name for event in news] == ["task", "comment", "token"]
+        assert news[1].data == comment
+        any_client.delete(any_client.comments_path(created, comment), headers={"If-Match": "*"})
+        assert [event.name for event in until_news(stream)] == ["task", "comment_deletion", "token"]
         any_client.delete(f"/v1/tasks/{created['id']}", headers={"If-Match": "*"})
         deletion, token = until_news(stream)
         assert (deletion.name, deletion.data["id"], deletion.id) == (

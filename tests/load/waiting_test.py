@@ -24,7 +24,7 @@ WAIT_SECONDS = 20
 QUIET_SECONDS = 8
 # One look at the feed a second for the workspace, and one more at each end.
 MAX_LOOKS = QUIET_SECONDS + 2
-QUERIES_PER_LOOK = 3
+QUERIES_PER_LOOK = 4
 # So many requests at the same moment are more than are worked on at once: some come again.
 OVERLOADED = 503
 MAX_SECONDS = 120

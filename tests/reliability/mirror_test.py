@@ -21,10 +21,13 @@ from api.changes.models import Changes, ChangesQuery
 from api.changes.service import ChangesService
 from api.changes.tokens import CLOCK_SKEW_SECONDS, HORIZON
 from api.changes.watch import Watched
+from api.comments.models import Comment, CommentBody, CommentQuery
+from api.comments.service import CommentService
 from api.dynamodb import retry
 from api.dynamodb.retry import REQUEST_SECONDS
 from api.errors import StoreUnavailable
 from api.main import create_app
+from api.principal import Principal, Scope
 from api.problem import Problem
 from api.tasks.bulk_models import BulkRequest
 from api.tasks.models import NewTask, Status, TaskChange
@@ -33,12 +36,13 @@ from tests.support.builders import settings
 from tests.support.clock import Clock
 from tests.support.faults import Fault, FaultProxy, randomly
 from tests.support.figures import Figures, rounds
-from tests.support.mirror import Mirror, begin, catch_up, everything
+from tests.support.mirror import MAX_LIMIT, Mirror, begin, catch_up, everything
 from tests.support.service import ANY, WRITES, is_write
 
 pytestmark = pytest.mark.anyio
 
 STEPS = 40
+KINDS = ("create", "change", "move", "delete", "restore", "bulk", "comment", "comment")
 MAX_TASKS = 6
 # Half the difference that two clocks may have, each way.
 SKEWS = (-CLOCK_SKEW_SECONDS / 2, 0, CLOCK_SKEW_SECONDS / 2)
@@ -71,6 +75,7 @@ class History:
         reader, *self.writers = apps
         self.tasks: TaskService = reader.state.tasks
         self.feed: ChangesService = reader.state.changes
+        self.comments: CommentService = reader.state.comments
         self.mirror = Mirror()
         # Kept by requests that wait.
         self.waiting = Mirror()
@@ -125,7 +130,7 @@ class History:
 
     async def _write_with(self, writer: FastAPI) -> None:
         tasks, ids = writer.state.tasks, sorted(self.mirror.ids)
-        kind = self.chance.choice(["create", "change", "move", "delete", "restore", "bulk"])
+        kind = self.chance.choice(KINDS)
         if kind == "create" or not ids:
             if len(ids) < MAX_TASKS:
                 await tasks.create(self.workspace, NewTask(title="x"))
@@ -143,8 +148,39 @@ class History:
                 await tasks.delete(self.workspace, task_id, ANY)
             case "restore":
                 await tasks.restore(self.workspace, task_id)
+            case "comment":
+                await self._comment(writer, task_id)
             case _:
                 await self._bulk(writer, task_id)
+
+    async def _comment(self, writer: FastAPI, task_id: str) -> None:
+        comments, tasks = writer.state.comments, writer.state.tasks
+        caller, text = Principal(self.workspace, frozenset(Scope)), str(self.chance.random())
+        known = sorted(
+            comment.id for comment in self.mirror.comments.values() if comment.task_id == task_id
+        )
+        match self.chance.choice(["create", "change the task, too", "change", "delete"]):
+            case "change" if known:
+                body = CommentBody(text=text)
+                await comments.change(caller, task_id, known[0], ANY, body, None)
+            case "delete" if known:
+                await comments.delete(caller, task_id, known[0], ANY)
+            case "change the task, too":
+                change = TaskChange(title=text, comment=text)
+                await tasks.change(self.workspace, task_id, ANY, change)
+            case _:
+                await comments.create(caller, task_id, CommentBody(text=text), text)
+
+    async def is_mirrored(self) -> bool:
+        """Return whether both mirrors equal the table."""
+        tasks = {task.id: task for task in await everything(self.tasks, self.workspace)}
+        query, comments = CommentQuery(limit=MAX_LIMIT), dict[str, Comment]()
+        for task in tasks.values():
+            page = await self.comments.list(self.workspace, task.id, query)
+            assert (len(page.items), page.next_cursor) == (task.comment_count, None)
+            comments |= {comment.id: comment for comment in page.items}
+        mirrors = (self.mirror, self.waiting)
+        return all((each.tasks, each.comments) == (tasks, comments) for each in mirrors)
 
     async def _bulk(self, writer: FastAPI, task_id: str) -> None:
         patch = {"title": str(self.chance.random())}
@@ -228,9 +264,7 @@ async def test_a_mirror_that_is_kept_by_the_feed_equals_the_table(
         proxy.plan = randomly(seed, 0.1, FAULTS, OPERATIONS)
         history = History(seed, made, clock, proxy)
         await history.run()
-        table = await everything(history.tasks, history.workspace)
-        expected = {task.id: task for task in table}
-        if not history.mirror.tasks == history.waiting.tasks == expected:
+        if not await history.is_mirrored():
             differing.append(seed)
         figures.count("mirrors", tried=1, failed=int(seed in differing))
     assert differing == []

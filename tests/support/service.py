@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from api.changes.service import ChangesService
 from api.clock import Clock, system_clock
+from api.comments.service import CommentService
 from api.dynamodb.transport import Transport
 from api.http.etags import Match
 from api.main import create_app, transport_for
@@ -37,6 +38,7 @@ class Service:
         self.repository: TaskRepository = app.state.repository
         self.tasks: TaskService = app.state.tasks
         self.bulks: BulkService = app.state.bulks
+        self.comments: CommentService = app.state.comments
         self.feed: ChangesService = app.state.changes
         self.metrics = app.state.metrics
 
