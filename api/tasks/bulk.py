@@ -128,6 +128,9 @@ class BulkService:
         if earlier is None:
             for write, item in zip(writes, transaction.items, strict=True):
                 self._count(write, item)
+        # Also those of a repetition: the first run may have ended before.
+        for key in transaction.deleted_with_comments(is_replay=earlier is not None):
+            await self._repository.mark_comments(key)
         return earlier
 
     def _count(self, write: Write, item: Item | None) -> None:

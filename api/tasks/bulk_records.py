@@ -151,6 +151,12 @@ class BulkRepository:
         return self._items.read(key.primary_key)
 
     @run_on_loop
+    def mark_comments(self, key: TaskKey) -> None:
+        """Let the comments of a task that was deleted expire with it."""
+        if (item := self._items.read(key.primary_key)) is not None:
+            self._items.marks.follow(key, item)
+
+    @run_on_loop
     def transact(self, operations: list[Operation], record: BulkRecord | None) -> None:
         """Make all writes and store the record, or do nothing.
 

@@ -134,6 +134,15 @@ class Transaction:
                 return None
         raise RequestInProgress
 
+    def deleted_with_comments(self, *, is_replay: bool) -> list[TaskKey]:
+        """Return the deleted tasks that have comments; of a replay, those that may have some."""
+        items = [None] * len(self._writes) if is_replay else self.items
+        return [
+            write.key
+            for write, item in zip(self._writes, items, strict=True)
+            if isinstance(write.effect, TaskDeletion) and (item is None or "comment_count" in item)
+        ]
+
     async def _attempt(self, items: list[Item | None]) -> bool:
         """Return whether the writes were made; otherwise an item has changed since it was read."""
         self.items = items

@@ -17,6 +17,7 @@ from api.dynamodb.item_json import NOT_EXISTS, Item
 from api.errors import StoreThrottled
 from api.http.etags import etag_of, new_revision, revision_of
 from api.tasks import updates
+from api.tasks.comment_marks import CommentMarks
 from api.tasks.comments import CommentWrite
 from api.tasks.errors import TaskNotFound
 from api.tasks.idempotency import Claim, Recorded, Replay, replay_of
@@ -54,6 +55,7 @@ class Items:
 
     def __init__(self, table: TableConnection) -> None:
         self._table = table
+        self.marks = CommentMarks(table)
 
     def write(self, key: TaskKey, write: TaskUpdate | TaskDeletion) -> Written:
         """Write on the state that If-Match names, and return the item after the write.
@@ -148,6 +150,8 @@ class Items:
     ) -> Item | None:
         """Return the restored item, or None if the tombstone is no longer as it was read."""
         revision = tombstone["revision"]["S"]
+        if "comment_count" in tombstone:
+            self.marks.remove(key, tombstone)
         try:
             response = self._table.update_item(
                 *key.primary_key,

@@ -91,11 +91,15 @@ class TaskRepository:
 
     @run_on_loop
     def delete(self, key: TaskKey, deletion: TaskDeletion) -> None:
-        self._items.write(key, deletion)
+        item, _ = self._items.write(key, deletion)
+        self._items.marks.follow(key, item)
 
     @run_on_loop
     def restore(self, key: TaskKey, restoration: TaskRestoration) -> Task:
-        return task_of(self._items.restore(key, restoration))
+        item = self._items.restore(key, restoration)
+        # A deletion that was repeated meanwhile may have marked some again.
+        self._items.marks.follow(key, item)
+        return task_of(item)
 
     @run_on_loop
     def trash(

@@ -45,7 +45,7 @@ def test_a_refused_change_leaves_no_comment(any_client: Client, key: dict[str, s
     task = any_client.create(status="done", labels=[f"{number}" for number in range(20)])
     before = _state(any_client, task)
     match = {"If-Match": task["etag"], **key}
-    refused = {
+    refused: dict[int, tuple[dict[str, Any], dict[str, str]]] = {
         412: ({"title": "x"}, {"If-Match": '"0000000000000000"', **key}),
         409: ({"status": "cancelled"}, match),
         422: ({"labels_add": ["x"]}, match),

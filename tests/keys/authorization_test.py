@@ -37,6 +37,14 @@ ENDPOINTS: dict[str, dict[str, Any]] = {
     "POST /v1/tasks/bulk": {"json": {"items": [{"create": {"title": "x"}}]}},
     "POST /v1/tasks/{task_id}/restore": {},
     "GET /v1/trash": {},
+    "POST /v1/tasks/{task_id}/comments": {"json": {"text": "x"}},
+    "GET /v1/tasks/{task_id}/comments": {},
+    "GET /v1/tasks/{task_id}/comments/{comment_id}": {},
+    "PATCH /v1/tasks/{task_id}/comments/{comment_id}": {
+        "headers": PATCH,
+        "content": b'{"text": "x"}',
+    },
+    "DELETE /v1/tasks/{task_id}/comments/{comment_id}": {"headers": {"If-Match": "*"}},
     "GET /v1/changes": {},
     "GET /v1/changes/stream": {"params": {"seconds": 0}},
     "GET /v1/projects": {},
@@ -92,7 +100,8 @@ def list_keys(app: SecuredApp, **query: Any) -> httpx.Response:
 def request(
     app: SecuredApp, key: str | None, endpoint: str = "GET /v1/tasks", **more: str
 ) -> httpx.Response:
-    method, path = endpoint.format(task_id=UNKNOWN_ID, key_id=UNKNOWN_ID).split()
+    ids = dict.fromkeys(("task_id", "comment_id", "key_id"), UNKNOWN_ID)
+    method, path = endpoint.format(**ids).split()
     options = dict(ENDPOINTS[endpoint])
     headers = {**options.pop("headers", {}), **(bearer(key) if key else {}), **more}
     return app.client.request(method, path, headers=headers, **options)

@@ -1,0 +1,265 @@
+"""The comments of a deleted task expire with it, and are there again with a restored one."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import pytest
+
+from api.http.etags import parse_strong
+from api.main import create_app
+from api.settings import Settings
+from api.tasks.comments import COMMENT_PREFIX
+from api.tasks.models import NewTask, Task, TaskChange
+from api.tasks.updates import TOMBSTONE_LIFETIME
+from tests.support import botocore_transport
+from tests.support.builders import Client, settings
+from tests.support.bulk_items import delete, results, send
+from tests.support.clock import Clock
+from tests.support.faults import Fault, FaultProxy
+from tests.support.server import serving
+from tests.support.service import ANY, WORKSPACE, Service
+
+# More than one transaction holds.
+MANY = 12
+# When the comments of a task that is deleted now expire.
+LATER = TOMBSTONE_LIFETIME + timedelta(days=1)
+
+
+def _expiries(config: Settings, task_id: str) -> list[int | None]:
+    """Return when each comment of a task expires that is not deleted."""
+    with closing(botocore_transport.client(config)) as store:
+        items = store.scan(TableName=config.table_name)["Items"]
+    prefix = f"{COMMENT_PREFIX}{task_id}#"
+    return [
+        int(item["expires_at"]["N"]) if "expires_at" in item else None
+        for item in items
+        if item["sk"]["S"].startswith(prefix) and "text" in item
+    ]
+
+
+class Tracker(NamedTuple):
+    """A served app with a clock, and its table."""
+
+    client: Client
+    clock: Clock
+    config: Settings
+
+    def commented(self, comments: int = MANY) -> dict[str, Any]:
+        """Create a task with comments, and return it as it is then."""
+        task = self.client.create()
+        for number in range(comments):
+            self.client.comment(task, f"{number}")
+        found: dict[str, Any] = self.client.get(f"/v1/tasks/{task['id']}").json()
+        return found
+
+    def delete(self, task: dict[str, Any]) -> int:
+        path, match = f"/v1/tasks/{task['id']}", {"If-Match": task["etag"]}
+        return self.client.delete(path, headers=match).status_code
+
+    def restore(self, task: dict[str, Any]) -> int:
+        return self.client.post(f"/v1/tasks/{task['id']}/restore").status_code
+
+    def expiries(self, task: dict[str, Any]) -> list[int | None]:
+        return _expiries(self.config, task["id"])
+
+    @property
+    def mark(self) -> int:
+        return int((self.clock() + LATER).timestamp())
+
+
+@contextmanager
+def _serving(store: str) -> Iterator[Tracker]:
+    clock, config = Clock(), settings(store)
+    with serving(create_app(config, clock=clock)) as url, Client(base_url=url) as client:
+        yield Tracker(client, clock, config)
+
+
+@pytest.fixture
+def tracker(store: str) -> Iterator[Tracker]:
+    with _serving(store) as tracker:
+        yield tracker
+
+
+def test_the_comments_of_a_deleted_task_expire_a_day_after_its_tombstone(tracker: Tracker) -> None:
+    """All of them, however many; and none of another task."""
+    task, other = tracker.commented(), tracker.commented(1)
+    assert tracker.expiries(task) == [None] * MANY
+    assert tracker.delete(task) == 204
+    assert tracker.expiries(task) == [tracker.mark] * MANY
+    assert tracker.expiries(other) == [None]
+
+
+def test_a_restored_task_has_its_comments_again(tracker: Tracker) -> None:
+    """Those that were not deleted, in their states; they expire no more."""
+    task = tracker.commented()
+    path = tracker.client.comments_path(task)
+    before = tracker.client.get(path).json()
+    tracker.delete(task)
+    assert tracker.restore(task) == 200
+    assert tracker.client.get(path).json() == before
+    assert tracker.expiries(task) == [None] * MANY
+    assert tracker.client.get(f"/v1/tasks/{task['id']}").json()["comment_count"] == MANY
+    tracker.client.comment(task, "One more")
+
+
+def test_a_deleted_comment_keeps_the_expiry_of_its_own_tombstone(tracker: Tracker) -> None:
+    """A restore of the task does not bring it back."""
+    task = tracker.commented(2)
+    path = tracker.client.comments_path(task)
+    first = tracker.client.get(path).json()["items"][0]
+    tracker.client.delete(f"{path}/{first['id']}", headers={"If-Match": "*"})
+    tracker.clock.advance(days=1)
+    task = tracker.client.get(f"/v1/tasks/{task['id']}").json()
+    tracker.delete(task)
+    tracker.restore(task)
+    assert tracker.client.comments(task) == ["1"]
+    with closing(botocore_transport.client(tracker.config)) as store:
+        items = store.scan(TableName=tracker.config.table_name)["Items"]
+    (tombstone,) = [item for item in items if item["sk"]["S"].endswith(first["id"])]
+    deleted_at = tracker.clock() - timedelta(days=1)
+    expires_at = int((deleted_at + TOMBSTONE_LIFETIME).timestamp())
+    assert tombstone["expires_at"] == {"N": str(expires_at)}
+
+
+@pytest.mark.parametrize(
+    ("query", "key"), [({}, None), ({"atomic": "true"}, None), ({"atomic": "true"}, "k")]
+)
+def test_a_bulk_deletion_marks_the_comments(
+    tracker: Tracker, query: dict[str, str], key: str | None
+) -> None:
+    """A repetition marks those that the first run did not."""
+    task, other = tracker.commented(), tracker.client.create()
+    items = [delete(task), delete(other)]
+    for _ in range(2):
+        found = results(send(tracker.client, *items, key=key, **query))
+        assert [result["status"] for result in found] == [204, 204]
+        assert tracker.expiries(task) == [tracker.mark] * MANY
+        _unmark(tracker, task)
+
+
+def _unmark(tracker: Tracker, task: dict[str, Any]) -> None:
+    """Remove the marks, as if they had not been set."""
+    with closing(botocore_transport.client(tracker.config)) as store:
+        for item in store.scan(TableName=tracker.config.table_name)["Items"]:
+            if item["sk"]["S"].startswith(f"{COMMENT_PREFIX}{task['id']}#"):
+                del item["expires_at"]
+                store.put_item(TableName=tracker.config.table_name, Item=item)
+
+
+def test_a_deletion_whose_marks_failed_is_repeated(moto: str) -> None:
+    with FaultProxy(moto) as proxy, _serving(proxy.url) as tracker:
+        task = tracker.commented()
+        proxy.plan = _no_transactions
+        assert tracker.delete(task) == 503
+        assert tracker.client.get(f"/v1/tasks/{task['id']}").status_code == 404
+        proxy.plan = lambda _: None
+        assert tracker.delete(task) == 204
+        assert tracker.expiries(task) == [tracker.mark] * MANY
+
+
+def test_a_bulk_deletion_whose_marks_failed_is_repeated_under_its_idempotency_key(
+    moto: str,
+) -> None:
+    with FaultProxy(moto) as proxy, _serving(proxy.url) as tracker:
+        task = tracker.commented()
+        proxy.plan = _no_transactions
+        (failed,) = results(send(tracker.client, delete(task), key="k"))
+        assert (failed["status"], failed["outcome"]) == (503, "unknown")
+        proxy.plan = lambda _: None
+        assert results(send(tracker.client, delete(task), key="k"))[0]["status"] == 204
+        assert tracker.expiries(task) == [tracker.mark] * MANY
+
+
+def test_a_task_is_not_restored_before_its_comments_stay(moto: str) -> None:
+    with FaultProxy(moto) as proxy, _serving(proxy.url) as tracker:
+        task = tracker.commented()
+        tracker.delete(task)
+        proxy.plan = _no_transactions
+        assert tracker.restore(task) == 503
+        assert tracker.client.get(f"/v1/tasks/{task['id']}").status_code == 404
+        proxy.plan = lambda _: None
+        assert tracker.restore(task) == 200
+        assert tracker.expiries(task) == [None] * MANY
+
+
+def _no_transactions(operation: str) -> Fault | None:
+    return Fault.REFUSED if operation == "TransactWriteItems" else None
+
+
+class TestRaces:
+    pytestmark = pytest.mark.anyio
+
+    @pytest.fixture
+    async def service(self, store: str) -> AsyncIterator[Service]:
+        async with Service.at(store) as service:
+            yield service
+
+    @pytest.fixture
+    async def task(self, service: Service) -> Task:
+        task = await service.tasks.create(WORKSPACE, NewTask(title="x"))
+        for number in range(MANY):
+            task = await service.tasks.change(
+                WORKSPACE, task.id, ANY, TaskChange(comment=f"{number}")
+            )
+        return task
+
+    async def test_a_late_deletion_does_not_mark_the_comments_of_a_restored_task(
+        self, service: Service, task: Task
+    ) -> None:
+        async def restore() -> None:
+            await service.tasks.restore(WORKSPACE, task.id)
+
+        with _before(service, b"TransactWriteItems", restore):
+            await service.tasks.delete(WORKSPACE, task.id, ANY)
+        assert (await service.tasks.get(WORKSPACE, task.id)).comment_count == MANY
+        assert _expiries(service.settings, task.id) == [None] * MANY
+
+    async def test_a_restore_also_unmarks_what_a_repeated_deletion_has_marked_meanwhile(
+        self, service: Service, task: Task
+    ) -> None:
+        async def delete_again() -> None:
+            await service.tasks.delete(WORKSPACE, task.id, parse_strong(task.etag))
+
+        await delete_again()
+        with _before(service, b"UpdateItem", delete_again):
+            await service.tasks.restore(WORKSPACE, task.id)
+        assert _expiries(service.settings, task.id) == [None] * MANY
+
+    async def test_a_late_restore_does_not_unmark_the_comments_of_a_deleted_task(
+        self, service: Service, task: Task
+    ) -> None:
+        """It was restored, and deleted again before the restore has removed all marks."""
+        await service.tasks.delete(WORKSPACE, task.id, ANY)
+
+        async def restore_and_delete() -> None:
+            await service.tasks.restore(WORKSPACE, task.id)
+            await service.tasks.delete(WORKSPACE, task.id, ANY)
+
+        with _before(service, b"TransactWriteItems", restore_and_delete):
+            await service.tasks.restore(WORKSPACE, task.id)
+        current = await service.tasks.get(WORKSPACE, task.id)
+        assert current.version == task.version + 4
+        assert _expiries(service.settings, task.id) == [None] * MANY
+
+
+@contextmanager
+def _before(
+    service: Service, operation: bytes, meanwhile: Callable[[], Awaitable[None]]
+) -> Iterator[None]:
+    """Run other requests just before the next call of an operation."""
+    original, done = service.http.send, False
+
+    async def send_after(request: bytes, seconds: float) -> Any:
+        nonlocal done
+        if not done and b"." + operation in request:
+            done = True
+            with patch.object(service.http, "send", original):
+                await meanwhile()
+        return await original(request, seconds)
+
+    with patch.object(service.http, "send", send_after):
+        yield
+    assert done
