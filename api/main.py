@@ -70,7 +70,10 @@ ROUTERS = (
     key_routes.router,
     probes.router,
     problem_pages.router,
+    probes.scraped_router,
 )
+# Long responses and scrapes: a function has neither.
+SERVER_ONLY = (changes_routes.stream_router, probes.scraped_router)
 EXAMPLES = (
     task_examples.EXAMPLES
     | comment_examples.EXAMPLES
@@ -89,13 +92,13 @@ def create_app(  # noqa: PLR0913 - all but the settings by name
     transport: Transport | None = None,
     clock: Clock = system_clock,
     timer: Timer = time.monotonic,
-    scraped: bool = True,
+    as_function: bool = False,
     limits: Limits = LIMITS,
 ) -> FastAPI:
     """Build the app; tests and other runtimes replace the keyword arguments.
 
-    Without `scraped` there is no /metrics, and no backlog to show there; and no request waits for
-    a change, because a function has one at a time.
+    A function has no /metrics, and no backlog to show there; and no request waits for a change,
+    because it has one at a time.
     """
     app = FastAPI(
         title="Task Tracker",
@@ -113,23 +116,19 @@ def create_app(  # noqa: PLR0913 - all but the settings by name
     app.state.limits = limits
     app.state.log = RequestLog(settings)
     app.state.in_flight = InFlight(limits.in_flight, limits.in_flight_each)
-    app.state.waits = None
-    if scraped:
-        app.state.waits = Waits(app.state.in_flight, limits.waiting, limits.waiting_each)
     app.state.origins = frozenset((settings.cors_origins or "").split())
     app.state.metrics = metrics = Metrics(settings.build)
     metrics.set_limits(settings.task_vcpus, settings.task_memory_bytes)
-    counts_backlog = scraped and settings.backlog == "on"
+    app.state.waits = None if as_function else Waits(metrics, app.state.in_flight, limits)
+    counts_backlog = not as_function and settings.backlog == "on"
     transport = transport or transport_for(settings)
     _add_services(app, transport, clock, timer, counts_backlog=counts_backlog)
-    _add_http(app, list(_routers(settings, scraped=scraped)))
+    _add_http(app, list(_routers(settings, as_function=as_function)))
     return app
 
 
-def _routers(settings: Settings, *, scraped: bool) -> Iterator[APIRouter]:
-    yield from (each for each in ROUTERS if scraped or each is not changes_routes.stream_router)
-    if scraped:
-        yield probes.scraped_router
+def _routers(settings: Settings, *, as_function: bool) -> Iterator[APIRouter]:
+    yield from (each for each in ROUTERS if not (as_function and each in SERVER_ONLY))
     if settings.board == "on":
         yield board_routes.router
 

@@ -86,6 +86,7 @@ class Metrics:
         )
         # Saturation.
         self.in_flight = gauge("http_requests_in_flight", "Requests being processed.")
+        self.waiting = gauge("http_requests_waiting", "Requests that wait for a change.")
         self.connections = gauge("http_connections", "Open connections.")
         self.connections_cut = counter(
             "http_connections_cut", "Connections cut by the server, by reason.", ["reason"]

@@ -32,7 +32,7 @@ class Function(Mangum):
         # Mangum uses the current event loop, which newer Pythons do not create by themselves.
         self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
-        app = create_app(settings, scraped=False)
+        app = create_app(settings, as_function=True)
         types = [*DEFAULT_TEXT_MIME_TYPES, MEDIA_TYPE]
         # With a lifespan, Mangum would start and stop the app for every event.
         super().__init__(events.corrected(app), "off", text_mime_types=types)

@@ -9,6 +9,8 @@ from starlette.types import Receive, Scope
 
 from api.http.context import RequestContext
 from api.http.in_flight import InFlight
+from api.limits import Limits
+from api.metrics import Metrics
 
 # The entry of an ASGI scope in which a connection offers to count a request no longer.
 RELEASE = "task_tracker.release"
@@ -19,9 +21,10 @@ T = TypeVar("T")
 class Waits:
     """The places of waiting requests, shared fairly; all waits end when the server stops."""
 
-    def __init__(self, in_flight: InFlight, limit: int, limit_each: int) -> None:
+    def __init__(self, metrics: Metrics, in_flight: InFlight, limits: Limits) -> None:
+        self._metrics = metrics
         self._in_flight = in_flight
-        self._places = InFlight(limit, limit_each)
+        self._places = InFlight(limits.waiting, limits.waiting_each)
         self._at_stop: list[Callable[[], None]] = []
 
     def at_stop(self, end: Callable[[], None]) -> None:
@@ -47,9 +50,21 @@ class Waits:
                 context.holders = None
             if (release := scope.get(RELEASE)) is not None:
                 release()
-            yield
+            with self._counted():
+                yield
         finally:
             self._places.leave(holders)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count a request as waiting, and not as being processed."""
+        self._metrics.in_flight.dec()
+        self._metrics.waiting.inc()
+        try:
+            yield
+        finally:
+            self._metrics.waiting.dec()
+            self._metrics.in_flight.inc()
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:

@@ -141,9 +141,13 @@ SERVICE = Dashboard(
                 ),
                 Panel(
                     "Requests in flight",
-                    "Requests being processed, including the scrape itself.",
+                    "Requests being processed, including the scrape itself, and those that wait "
+                    "for a change.",
                     "short",
-                    {"requests": 'http_requests_in_flight{job="api"}'},
+                    {
+                        "in flight": 'http_requests_in_flight{job="api"}',
+                        "waiting": 'http_requests_waiting{job="api"}',
+                    },
                 ),
             ),
         ),

@@ -356,7 +356,7 @@ async def test_the_ecs_tasks_role_allows_what_the_sampler_calls(
 
 def test_the_function_has_no_backlog(moto: str) -> None:
     """Its containers have no lifespan, and nothing to scrape."""
-    app = create_app(settings(moto, backlog="on"), scraped=False)
+    app = create_app(settings(moto, backlog="on"), as_function=True)
     assert app.state.sampler is None
     names = {family.name for family in app.state.metrics.registry.collect()}
     assert not {"backlog_rounds", "tasks_open", *GAUGES} & names

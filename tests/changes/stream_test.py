@@ -141,5 +141,8 @@ def test_head_gets_the_headers_at_once(client: Client) -> None:
 
 
 def test_a_function_has_no_streams(moto: str) -> None:
-    with serving(create_app(settings(moto), scraped=False)) as url, Client(base_url=url) as client:
+    with (
+        serving(create_app(settings(moto), as_function=True)) as url,
+        Client(base_url=url) as client,
+    ):
         assert client.get(STREAM).status_code == 404

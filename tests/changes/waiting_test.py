@@ -105,6 +105,9 @@ def test_waiting_requests_hold_no_place_in_flight(moto: str) -> None:
         token = waiter.token()
         futures = [waiter.wait(token) for _ in range(4)]
         _is_watched(watch, 4)
+        metrics = waiter.client.get("/metrics").text.splitlines()
+        # The scrape itself is in flight.
+        assert {"http_requests_in_flight 1.0", "http_requests_waiting 4.0"} <= set(metrics)
         assert waiter.client.get("/v1/tasks").status_code == 200
         waiter.client.create()
         assert {future.result(PATIENCE_SECONDS).status_code for future in futures} == {200}
@@ -152,7 +155,10 @@ def test_a_wait_ends_when_its_client_leaves(moto: str) -> None:
 
 def test_a_function_does_not_wait(moto: str) -> None:
     """It has one request at a time."""
-    with serving(create_app(settings(moto), scraped=False)) as url, Client(base_url=url) as client:
+    with (
+        serving(create_app(settings(moto), as_function=True)) as url,
+        Client(base_url=url) as client,
+    ):
         wait_until(lambda: client.get("/readyz").status_code == 200, PATIENCE_SECONDS)
         token = client.get(FEED).json()["token"]
         response = client.get(FEED, params={"token": token, "wait": 20}, timeout=PATIENCE_SECONDS)

@@ -322,7 +322,7 @@ def test_the_documents_of_function_and_server_are_the_same_but_for_streams() -> 
     """Under each, /openapi.json describes the operations that it serves."""
     settings = builders.settings("http://127.0.0.1:9")
     server = create_app(settings).openapi()
-    function = create_app(settings, scraped=False).openapi()
+    function = create_app(settings, as_function=True).openapi()
     assert server["paths"].pop(SERVER_ONLY)
     assert function["paths"] == server["paths"]
     assert function["info"] == server["info"]

@@ -117,7 +117,7 @@ def test_cloudwatch_and_prometheus_agree(moto: str, capfd: pytest.CaptureFixture
         moved |= {series[0]} if value else set()
     # A metric that stayed at 0 would prove nothing; these are 0 on Lambda, or between requests.
     still = {name for (name, _), _, _ in samples} - moved
-    assert still == {"http_connections", "http_requests_in_flight"}
+    assert still == {"http_connections", "http_requests_in_flight", "http_requests_waiting"}
     known = {(name.removesuffix("_sum"), labels) for (name, labels), _, _ in samples}
     assert set(read) <= known
 
