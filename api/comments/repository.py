@@ -18,12 +18,12 @@ from api.errors import StoreThrottled
 from api.problem import Problem
 from api.tasks.comments import CommentDeletion, CommentKey, comment_prefix
 from api.tasks.idempotency import Claim, Recorded, Replay, replay_of
-from api.tasks.items import MAX_REREADS, ConcurrentWriteError, Items
+from api.tasks.items import MAX_REREADS, ConcurrentWriteError, Items, require_history
 from api.tasks.joint_changes import JointChange
 from api.tasks.pages import PageReader
 from api.tasks.query_plan import QueryPlan, Stream
 from api.tasks.table import TaskItem, TaskKey, partition
-from api.tasks.updates import TaskUpdate
+from api.tasks.updates import TaskUpdate, revision_history
 from api.tasks.writes import update_by
 
 BUSY = "Other requests keep changing this comment, or its task."
@@ -81,7 +81,7 @@ class CommentRepository:
     def delete(self, key: CommentKey, update: CommentUpdate) -> None:
         for _ in range(MAX_REREADS):
             item = self._read(key)
-            if update.already_applied(item):
+            if update.stands_in(item):
                 return
             update.require_allowed(item)
             deletion = CommentDeletion(key.comment_id, update.apply(key, item))
@@ -95,8 +95,6 @@ class CommentRepository:
     ) -> Comment | Replay:
         for _ in range(MAX_REREADS):
             item = self._read(key)
-            if update.already_applied(item):
-                return comment_of(item)
             update.require_allowed(item)
             with suppress(ConcurrentWriteError):
                 return self._replace(key, item, update.apply(key, item), claim)
@@ -119,8 +117,10 @@ class CommentRepository:
         except PutError as error:
             if not store_errors.condition_failed(error):
                 raise
-            self._items.require_history(error, key.primary_key, item["revision"]["S"])
-            raise ConcurrentWriteError from error
+            found = self._items.read_after(error, key.primary_key)
+            if found is None or after["revision"]["S"] not in revision_history(found):
+                require_history(error, found, item["revision"]["S"])
+                raise ConcurrentWriteError from error
         return comment
 
     def _read(self, key: CommentKey) -> Item:

@@ -9,7 +9,7 @@ from api.dynamodb.item_json import Item, to_attribute
 from api.http.etags import Match, etag_of
 from api.tasks.comments import CommentKey, comment_order
 from api.tasks.table import actor_attribute, actor_of
-from api.tasks.updates import TOMBSTONE_LIFETIME, revision_history, shifted_history
+from api.tasks.updates import TOMBSTONE_LIFETIME, shifted_history
 from api.tasks.writes import Stamp
 from api.values import rfc3339
 
@@ -42,11 +42,9 @@ class CommentUpdate(NamedTuple):
         if not self.match.accepts(revision):
             raise StaleComment(etag_of(revision))
 
-    def already_applied(self, item: Item) -> bool:
-        """Return whether this write was made, or stands: a deletion of the state it names."""
-        if is_deleted_comment(item):
-            return self.text is None and item["revision_1"]["S"] in self.match.revisions
-        return self.stamp.revision in revision_history(item)
+    def stands_in(self, item: Item) -> bool:
+        """Return whether a comment was deleted in the state that this deletion names."""
+        return is_deleted_comment(item) and item["revision_1"]["S"] in self.match.revisions
 
     def apply(self, key: CommentKey, item: Item) -> Item:
         """Return the item that the write makes of one that was read."""

@@ -120,7 +120,7 @@ class Items:
 
         It was made by this call if one of its attempts may have taken effect.
         """
-        item = self._read_after(error, key.primary_key)
+        item = self.read_after(error, key.primary_key)
         if item is None:
             raise TaskNotFound
         if write.already_applied(item):
@@ -162,26 +162,18 @@ class Items:
         except UpdateError as error:
             if not store_errors.condition_failed(error):
                 raise
-            self.require_history(error, key.primary_key, revision)
+            if store_errors.outcome_unknown(error):
+                require_history(error, self.read_after(error, key.primary_key), revision)
             return None
         restored: Item = response["Attributes"]
         return restored
-
-    def require_history(
-        self, error: PynamoDBException, key: tuple[str, str], revision: str
-    ) -> None:
-        """Raise a refusal of unknown outcome that the item's history cannot explain."""
-        if store_errors.outcome_unknown(error):
-            item = self._read_after(error, key)
-            if item is None or not updates.covers(item, frozenset({revision})):
-                raise error
 
     def write_once(self, claim: Claim, response: Recorded, *puts: dict[str, Any]) -> Item | None:
         """Write items and an idempotency record, or nothing; return an earlier record."""
         record = self.put(claim.primary_key, claim.record(response), is_free(claim))
         if (refused := self._refused([record, *puts])) is None:
             return None
-        first = self._read_after(refused, claim.primary_key)
+        first = self.read_after(refused, claim.primary_key)
         if first is None or not claim.accepts(first):
             raise ConcurrentWriteError from refused
         # This request's own record, from an attempt whose response was lost, is no earlier one.
@@ -193,7 +185,7 @@ class Items:
         """Write items, among them a comment's, or nothing."""
         if (refused := self._refused(puts)) is None:
             return
-        found = self._read_after(refused, comment.key(task).primary_key)
+        found = self.read_after(refused, comment.key(task).primary_key)
         if found is None or not comment.already_applied(found):
             raise ConcurrentWriteError from refused
 
@@ -230,7 +222,7 @@ class Items:
         item: Item | None = response.get("Item")
         return item
 
-    def _read_after(self, refused: PynamoDBException, key: tuple[str, str]) -> Item | None:
+    def read_after(self, refused: PynamoDBException, key: tuple[str, str]) -> Item | None:
         """Read what refused a write; if that fails, an unknown outcome stays unknown."""
         try:
             return self.read(key)
@@ -252,6 +244,13 @@ def is_free(claim: Claim) -> Condition:
     """Return the condition that no valid record has a claim's idempotency key."""
     is_free: Condition = NOT_EXISTS | (TaskItem.expires_at <= claim.now)
     return is_free
+
+
+def require_history(error: PynamoDBException, item: Item | None, revision: str) -> None:
+    """Raise a refusal of unknown outcome that an item's history since a revision cannot explain."""
+    known = item is not None and updates.covers(item, frozenset({revision}))
+    if store_errors.outcome_unknown(error) and not known:
+        raise error
 
 
 def require_live(item: Item | None) -> Item:

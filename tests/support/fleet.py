@@ -71,6 +71,7 @@ class Fleet(ExitStack):
         super().__init__()
         self._environment = os.environ | {
             "AUTH": settings.auth,
+            "BACKLOG": settings.backlog,
             "CURSOR_SECRET": settings.cursor_secret.get_secret_value(),
             "TABLE_NAME": settings.table_name,
             "DYNAMODB_ENDPOINT": str(settings.dynamodb_endpoint),
