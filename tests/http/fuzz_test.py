@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import unicodedata
 import uuid
 from typing import Any, cast
@@ -13,7 +14,7 @@ from schemathesis.config import SchemathesisConfig
 
 from api.changes.models import MAX_STREAM_SECONDS
 from api.main import create_app
-from api.values import EXACT_TEXT_PATTERN, TEXT_PATTERN
+from api.values import EXACT_LINES_PATTERN, EXACT_TEXT_PATTERN, LINES_PATTERN, TEXT_PATTERN
 from tests.support import builders
 from tests.support.builders import Client
 
@@ -22,6 +23,11 @@ pytestmark = pytest.mark.slow
 # `make fuzz` sets more.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 
+# The method, route and status of requests that were made.
+COUNTED = re.compile(
+    r'^http_requests_total\{method="(\w+)",route="(.+)",status="(\d+)"\} [1-9]', re.MULTILINE
+)
+EXACT_PATTERNS = {TEXT_PATTERN: EXACT_TEXT_PATTERN, LINES_PATTERN: EXACT_LINES_PATTERN}
 MAX_BULK_ITEMS = 10
 # Before a request has an operation, so no operation documents it.
 HEADERS_TOO_LARGE = 431
@@ -59,8 +65,8 @@ def _document() -> dict[str, Any]:
 
 
 def _use_exact_pattern(node: Any) -> None:
-    if isinstance(node, dict) and node.get("pattern") == TEXT_PATTERN:
-        node["pattern"] = EXACT_TEXT_PATTERN
+    if isinstance(node, dict) and node.get("pattern") in EXACT_PATTERNS:
+        node["pattern"] = EXACT_PATTERNS[node["pattern"]]
     for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
         _use_exact_pattern(each)
 
@@ -107,14 +113,22 @@ def _aim_at_existing_data(case: schemathesis.Case[Any], client: Client) -> None:
         case.path_parameters["key_id"] = client.post("/v1/keys", json=new).json()["id"]
     if case.operation.label in {"GET /v1/tasks", "GET /v1/changes", "GET /v1/changes/stream"}:
         _drop_contradictions(case.query)
-    if "task_id" in case.path_parameters:
-        task_id = case.path_parameters["task_id"] = client.create()["id"]
-        if case.operation.label.endswith("/restore"):
-            client.delete(f"/v1/tasks/{task_id}", headers={"If-Match": "*"})
+    _aim_at_task(case, client)
     if "if-match" in case.headers:
         case.headers["if-match"] = "*"
     if "idempotency-key" in case.headers:
         case.headers["idempotency-key"] = str(uuid.uuid4())
+
+
+def _aim_at_task(case: schemathesis.Case[Any], client: Client) -> None:
+    if "task_id" not in case.path_parameters:
+        return
+    task = client.create()
+    task_id = case.path_parameters["task_id"] = task["id"]
+    if "comment_id" in case.path_parameters:
+        case.path_parameters["comment_id"] = client.comment(task)["id"]
+    if case.operation.label.endswith("/restore"):
+        client.delete(f"/v1/tasks/{task_id}", headers={"If-Match": "*"})
 
 
 def _existing(items: list[dict[str, Any]], client: Client) -> list[dict[str, Any]]:
@@ -128,11 +142,15 @@ def _existing(items: list[dict[str, Any]], client: Client) -> list[dict[str, Any
 
 
 def test_the_fuzzer_reads_changes_and_deletes_existing_tasks(served: Client) -> None:
-    """Otherwise it would test 404 responses only."""
+    """And comments. Otherwise it would test 404 responses only."""
     metrics = served.get("/metrics").text
-    for method, status in (("GET", 200), ("PATCH", 200), ("DELETE", 204)):
-        labels = f'method="{method}",route="/v1/tasks/{{task_id}}",status="{status}"'
-        assert f"http_requests_total{{{labels}}}" in metrics
+    found = COUNTED.findall(metrics)
+    comments = "/v1/tasks/{task_id}/comments"
+    assert {
+        (method, path, status)
+        for path in ("/v1/tasks/{task_id}", f"{comments}/{{comment_id}}")
+        for method, status in (("GET", "200"), ("PATCH", "200"), ("DELETE", "204"))
+    } | {("POST", comments, "201"), ("GET", comments, "200")} <= set(found)
 
 
 def test_every_test_has_an_id_of_its_own(request: pytest.FixtureRequest) -> None:

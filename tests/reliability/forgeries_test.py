@@ -80,3 +80,22 @@ def test_a_forged_cursor_is_a_bad_request(served: Client, figures: Figures, bit:
         sealed[place] ^= 1 << bit
         figures.count("cursor_forgeries", tried=1, failed=int(response.status_code != 400))
         assert response.json()["type"] == "/problems/invalid-cursor"
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_a_forged_cursor_of_comments_is_a_bad_request(
+    served: Client, figures: Figures, bit: int
+) -> None:
+    """A genuine cursor with any one bit flipped returns 400 over HTTP."""
+    task = served.create()
+    path = served.comments_path(task)
+    for _ in range(2):
+        served.comment(task)
+    cursor = served.get(path, params={"limit": 1}).json()["next_cursor"]
+    sealed = bytearray(base64.urlsafe_b64decode(cursor + "=="))
+    for place in range(len(sealed)):
+        sealed[place] ^= 1 << bit
+        response = served.get(path, params={"cursor": _text(bytes(sealed))})
+        sealed[place] ^= 1 << bit
+        figures.count("cursor_forgeries", tried=1, failed=int(response.status_code != 400))
+        assert response.json()["type"] == "/problems/invalid-cursor"

@@ -27,8 +27,9 @@ TENANTS = st.sampled_from([0, 1])
 KEYS = st.sampled_from(["k1", "k2"])
 TITLES = st.sampled_from(["x", "y"])
 REQUEST_KINDS = st.sampled_from(
-    ["read", "read again", "change", "change once", "delete", "restore"]
+    ["read", "read again", "change", "change once", "comment", "delete", "restore"]
 )
+COMMENT_KINDS = st.sampled_from(["list", "write", "write once", "read", "edit", "delete"])
 
 
 class Attempt(NamedTuple):
@@ -47,13 +48,42 @@ class Attempt(NamedTuple):
                 return client.get(path, headers=same)
             case "read again":
                 return client.get(path, headers={**same, "If-None-Match": self.etag})
-            case "change":
-                return client.patch(path, headers=match, json={"title": "stolen"})
+            case "change" | "comment":
+                field = "title" if self.kind == "change" else "comment"
+                return client.patch(path, headers=match, json={field: "stolen"})
             case "change once":
                 once = {**match, "Idempotency-Key": "k1"}
                 return client.patch(path, headers=once, json={"title": "stolen"})
             case "restore":
                 return client.post(f"{path}/restore", headers=same)
+            case _:
+                return client.delete(path, headers=match)
+
+
+class CommentAttempt(NamedTuple):
+    """A request for a comment, or the comments, of a task; ids and ETag are known."""
+
+    kind: str
+    task_id: str
+    comment_id: str
+    etag: str
+
+    def send(self, client: Client) -> httpx.Response:
+        comments = f"/v1/tasks/{self.task_id}/comments"
+        path = f"{comments}/{self.comment_id}"
+        same = {"X-Request-Id": "same"}
+        match, body = {**same, "If-Match": self.etag}, {"text": "stolen"}
+        match self.kind:
+            case "list":
+                return client.get(comments, headers=same)
+            case "write":
+                return client.post(comments, headers=same, json=body)
+            case "write once":
+                return client.post(comments, headers={**same, "Idempotency-Key": "k1"}, json=body)
+            case "read":
+                return client.get(path, headers=same)
+            case "edit":
+                return client.patch(path, headers=match, json=body)
             case _:
                 return client.delete(path, headers=match)
 
@@ -72,11 +102,13 @@ class Tenants(RuleBasedStateMachine):
         self.tasks: list[dict[str, dict[str, Any]]] = [{}, {}]
         self.once: list[dict[str, dict[str, Any]]] = [{}, {}]
         self.cursors: list[list[str]] = [[], []]
+        self.comments: list[list[dict[str, Any]]] = [[], []]
         # Each has tasks and a cursor that the other can try to use.
         for who in (0, 1):
             for _ in range(KEPT):
                 self.create(who, "x")
             self.page(who)
+            self.comment(who, next(iter(self.tasks[who])))
 
     @rule(who=TENANTS, title=TITLES)
     def create(self, who: int, title: str) -> None:
@@ -100,12 +132,36 @@ class Tenants(RuleBasedStateMachine):
         theirs = self.tasks[1 - who]
         task = data.draw(st.sampled_from(list(theirs.values())))
         attempts = [Attempt(kind, each, task["etag"]) for each in (task["id"], MISSING)]
-        (foreign, work), (missing, no_work) = [self._worked(who, each) for each in attempts]
-        assert foreign.status_code == 404
-        assert foreign.content == missing.content
-        assert _headers(foreign) == _headers(missing)
-        assert work == no_work
-        Tenants.reached += 1
+        self._require_alike(who, *attempts)
+
+    @rule(who=TENANTS, data=st.data())
+    def write_comment(self, who: int, data: st.DataObject) -> None:
+        self.comment(who, data.draw(st.sampled_from(list(self.tasks[who]))))
+
+    def comment(self, who: int, task_id: str) -> None:
+        client = self.clients[who]
+        self.comments[who].append(client.comment({"id": task_id}))
+        self.tasks[who][task_id] = client.get(f"/v1/tasks/{task_id}").json()
+
+    @rule(who=TENANTS, kind=COMMENT_KINDS, data=st.data())
+    def reach_over_to_a_comment(self, who: int, kind: str, data: st.DataObject) -> None:
+        """A request for the other workspace's comment behaves as if its task did not exist."""
+        comment = data.draw(st.sampled_from(self.comments[1 - who]))
+        attempts = [
+            CommentAttempt(kind, each, comment["id"], comment["etag"])
+            for each in (comment["task_id"], MISSING)
+        ]
+        self._require_alike(who, *attempts)
+
+    @rule(who=TENANTS, kind=st.sampled_from(["read", "edit", "delete"]), data=st.data())
+    def reach_over_from_the_own_task(self, who: int, kind: str, data: st.DataObject) -> None:
+        """The other workspace's comment is none of the own task's, as one that does not exist."""
+        comment = data.draw(st.sampled_from(self.comments[1 - who]))
+        own = next(iter(self.tasks[who]))
+        attempts = [
+            CommentAttempt(kind, own, each, comment["etag"]) for each in (comment["id"], MISSING)
+        ]
+        self._require_alike(who, *attempts)
 
     @rule(who=TENANTS)
     def page(self, who: int) -> None:
@@ -150,8 +206,20 @@ class Tenants(RuleBasedStateMachine):
     def each_sees_its_own(self) -> None:
         for client, tasks in zip(self.clients, self.tasks, strict=True):
             assert {task["id"]: task for task in client.page(limit=100)["items"]} == tasks
+            for task in tasks.values():
+                assert len(client.comments(task, limit=100)) == task["comment_count"]
 
-    def _worked(self, who: int, attempt: Attempt) -> tuple[httpx.Response, dict[str, float]]:
+    def _require_alike(self, who: int, *attempts: Attempt | CommentAttempt) -> None:
+        (foreign, work), (missing, no_work) = [self._worked(who, each) for each in attempts]
+        assert foreign.status_code == 404
+        assert foreign.content == missing.content
+        assert _headers(foreign) == _headers(missing)
+        assert work == no_work
+        Tenants.reached += 1
+
+    def _worked(
+        self, who: int, attempt: Attempt | CommentAttempt
+    ) -> tuple[httpx.Response, dict[str, float]]:
         """Send a request; return its response and the calls to DynamoDB that it caused."""
         before = self._calls()
         response = attempt.send(self.clients[who])

@@ -18,6 +18,9 @@ pytestmark = pytest.mark.anyio
 Write = Callable[[TaskService, str, TaskChange], Awaitable[object]]
 WRITES: dict[str, Write] = {
     "change": lambda tasks, task_id, change: tasks.change(WORKSPACE, task_id, ANY, change),
+    "change with a comment": lambda tasks, task_id, change: tasks.change(
+        WORKSPACE, task_id, ANY, change.model_copy(update={"comment": "Mine"})
+    ),
     "change_once": lambda tasks, task_id, change: tasks.change_once(
         WORKSPACE, task_id, ANY, change, "k"
     ),
@@ -25,6 +28,7 @@ WRITES: dict[str, Write] = {
 }
 ERRORS: dict[str, type[Problem]] = {
     "change": StoreThrottled,
+    "change with a comment": StoreThrottled,
     "change_once": RequestInProgress,
     "delete": StoreThrottled,
 }

@@ -67,7 +67,7 @@ async def test_the_names_in_use_are_those_of_the_own_workspace(tasks: TaskServic
 def test_no_name_makes_a_workspace_list_the_api_keys_of_another(moto: str) -> None:
     """API keys are in an index that lists tasks, too."""
     with secured_app.serve(moto) as secured:
-        for workspace in ("open", "closed", "deleted", "apikey"):
+        for workspace in ("open", "closed", "deleted", "comments", "apikey"):
             tenant = secured.tenant(workspace)
-            tenant.create(workspace)
+            tenant.comment(tenant.create(workspace))
             assert tenant.titles(state="all") == [workspace]
