@@ -19,12 +19,6 @@ def secured(moto: str) -> Iterator[SecuredApp]:
         yield secured
 
 
-def enter(board: Board, key: str) -> None:
-    dialog = board.dialog("API key")
-    dialog.get_by_label("Key").fill(key)
-    dialog.get_by_role("button", name="Open the board").click()
-
-
 def test_without_keys_none_is_asked_for(board: Board) -> None:
     """Under AUTH=off."""
     expect(board.page.locator("dialog[open]")).to_have_count(0)
@@ -39,7 +33,7 @@ def test_the_key_is_kept_for_the_session_and_nowhere_else(
     secured.client.post("/v1/tasks", json={"title": "Secret"}, headers=bearer(key))
     board = open_board(secured.client)
     requests = board.requests()
-    enter(board, key)
+    board.enter_key(key)
     board.has("todo", "Secret")
     board.page.reload()
     board.has("todo", "Secret")
@@ -56,9 +50,9 @@ def test_a_refused_key_is_asked_for_again(secured: SecuredApp, open_board: Open)
     """With the reason; Escape does not lead to an empty board."""
     key = secured.make(Scope.READ)["key"]
     board = open_board(secured.client)
-    enter(board, "with a space")
+    board.enter_key("with a space")
     expect(board.dialog("API key").get_by_role("alert")).to_contain_text("not an API key")
-    enter(board, with_other_secret(key))
+    board.enter_key(with_other_secret(key))
     expect(board.dialog("API key").get_by_role("alert")).to_contain_text("expired or revoked")
     # No request is sent without a key, which would be refused for another reason.
     requests = board.requests()
@@ -66,7 +60,7 @@ def test_a_refused_key_is_asked_for_again(secured: SecuredApp, open_board: Open)
     assert requests == []
     expect(board.dialog("API key").get_by_role("alert")).to_contain_text("expired or revoked")
     board.page.keyboard.press("Escape")
-    enter(board, key)
+    board.enter_key(key)
     board.is_loaded()
     expect(board.page.locator("dialog[open]")).to_have_count(0)
 
@@ -76,7 +70,7 @@ def test_a_key_is_forgotten_on_demand(secured: SecuredApp, open_board: Open) -> 
     key = secured.make(Scope.READ, Scope.WRITE)["key"]
     secured.client.post("/v1/tasks", json={"title": "Secret"}, headers=bearer(key))
     board = open_board(secured.client)
-    enter(board, key)
+    board.enter_key(key)
     board.has("todo", "Secret")
     board.page.get_by_role("button", name="Forget key").click()
     board.dialog("API key")
@@ -86,7 +80,7 @@ def test_a_key_is_forgotten_on_demand(secured: SecuredApp, open_board: Open) -> 
 
 def test_a_key_that_may_not_read_is_told_so(secured: SecuredApp, open_board: Open) -> None:
     board = open_board(secured.client)
-    enter(board, secured.make(Scope.WRITE)["key"])
+    board.enter_key(secured.make(Scope.WRITE)["key"])
     expect(board.dialog("API key").get_by_role("alert")).to_contain_text("tasks:read")
 
 
@@ -96,7 +90,7 @@ def test_a_key_that_may_only_read_shows_tasks_and_changes_none(
     """The board learns that from the first refused write, and then offers no other."""
     secured.tenant("default").post("/v1/tasks", json={"title": "Fixed"})
     board = open_board(secured.client)
-    enter(board, secured.make(Scope.READ)["key"])
+    board.enter_key(secured.make(Scope.READ)["key"])
     board.focus("Fixed")
     board.page.keyboard.press("Shift+ArrowRight")
     board.banner("This key can read tasks, but not change them.")
@@ -114,7 +108,7 @@ def test_a_rate_limit_is_waited_for(moto: str, open_board: Open) -> None:
     with secured_app.serve(moto, rate_limit=1) as secured:
         key = secured.make(Scope.READ, Scope.WRITE)["key"]
         board = open_board(secured.client)
-        enter(board, key)
+        board.enter_key(key)
         board.banner("The server asks to wait: trying again in")
         for _ in range(20):
             secured.timer.seconds += 10

@@ -5,8 +5,13 @@ from typing import Any, NamedTuple
 
 from playwright.sync_api import Locator, Page, Request, expect
 
-# More than the time between two refreshes.
+# More than the time between two polls.
 A_WHILE_MS = 11_000
+
+HIDE = """(isHidden) => {
+    Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 
 
 class Board(NamedTuple):
@@ -40,6 +45,11 @@ class Board(NamedTuple):
         expect(dialog).to_be_visible()
         return dialog
 
+    def enter_key(self, key: str) -> None:
+        dialog = self.dialog("API key")
+        dialog.get_by_label("Key").fill(key)
+        dialog.get_by_role("button", name="Open the board").click()
+
     def focus(self, title: str) -> None:
         self.page.get_by_role("button", name=title, exact=True).focus()
 
@@ -63,6 +73,10 @@ class Board(NamedTuple):
     def wait(self, milliseconds: int = A_WHILE_MS) -> None:
         """Let the board's time pass."""
         self.page.clock.fast_forward(milliseconds)
+
+    def hide(self, *, hidden: bool) -> None:
+        """Hide the page as another tab in front of it does, or show it again."""
+        self.evaluate(HIDE, hidden)
 
     def requests(self) -> list[Request]:
         """Return a list that grows with each request to the API."""

@@ -51,7 +51,9 @@ def open_board(browser: Browser) -> Iterator[Open]:
 
     with ExitStack() as contexts:
 
-        def open_window(client: Client, fragment: str = "", **options: Any) -> Board:
+        def open_window(
+            client: Client, fragment: str = "", *, goto: bool = True, **options: Any
+        ) -> Board:
             context = browser.new_context(locale="en-GB", **options)
             contexts.callback(context.close)
             context.set_default_timeout(PATIENCE_MS)
@@ -59,7 +61,8 @@ def open_board(browser: Browser) -> Iterator[Open]:
             watch(page)
             # Time moves as always, and can be moved on by tests.
             page.clock.install()
-            page.goto(f"{client.base_url}/{fragment}")
+            if goto:
+                page.goto(f"{client.base_url}/{fragment}")
             return Board(page)
 
         yield open_window

@@ -1,4 +1,4 @@
-// Requests to the API: the key, conditional reads, safe repetition, and waiting where it asks to.
+// Requests to the API: the key, safe repetition, and waiting where it asks to.
 
 const MERGE_PATCH = "application/merge-patch+json";
 const JSON_TYPE = "application/json";
@@ -9,10 +9,12 @@ const MAX_WAIT_SECONDS = 30;
 
 /** A response with a problem document. */
 export class Failure extends Error {
-  constructor(status, problem) {
+  constructor(status, problem, retryAfter) {
     super(problem.detail || problem.title || `The server returned ${status}.`);
     this.status = status;
     this.problem = problem;
+    // In seconds; 0 if the response has none.
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -23,7 +25,14 @@ export class Unreachable extends Error {
   }
 }
 
-const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+/** Wait; an aborted signal ends that. */
+export function sleep(seconds, signal = undefined) {
+  if (signal?.aborted) return undefined;
+  return new Promise((resolve) => {
+    setTimeout(resolve, seconds * 1000);
+    signal?.addEventListener("abort", resolve, { once: true });
+  });
+}
 
 /** Return a new idempotency key; crypto.randomUUID exists only over HTTPS. */
 export function newKey() {
@@ -32,31 +41,27 @@ export function newKey() {
 }
 
 export class Api {
-  // Bodies of lists by URL, with their ETags; those of the last round are kept.
-  #known = new Map();
-  #used = new Map();
-
   /** `onWait` is told the seconds before a request is repeated. */
   constructor(session, onWait) {
     this.session = session;
     this.onWait = onWait;
   }
 
-  /** Read one page of a list, or confirm by its ETag that it has not changed. */
+  /** Read one page of a list. */
   async list(path, parameters) {
-    const url = `${path}?${parameters}`;
-    const known = this.#known.get(url) ?? this.#used.get(url);
-    const response = await this.#send("GET", url, known && { "If-None-Match": known.etag });
-    const body = response.status === 304 ? known.body : await response.json();
-    const etag = response.headers.get("ETag");
-    if (etag) this.#used.set(url, { etag, body });
-    return body;
+    return (await this.#send("GET", `${path}?${parameters}`)).json();
   }
 
-  /** Forget the pages that were not read since the last call. */
-  endRound() {
-    this.#known = this.#used;
-    this.#used = new Map();
+  /** Read what changed since a token; without one, get one. */
+  async changes(token = null) {
+    const parameters = new URLSearchParams(token ? { token, limit: "100" } : {});
+    return (await this.#send("GET", `v1/changes?${parameters}`)).json();
+  }
+
+  /** Open the stream of what changes since a token, in one attempt. */
+  stream(token, signal) {
+    const headers = { "Last-Event-ID": token };
+    return this.#send("GET", "v1/changes/stream", { headers, signal, attempts: 1 });
   }
 
   async read(id) {
@@ -73,7 +78,7 @@ export class Api {
   }
 
   async delete(id, etag) {
-    await this.#send("DELETE", `v1/tasks/${id}`, { "If-Match": etag });
+    await this.#send("DELETE", `v1/tasks/${id}`, { headers: { "If-Match": etag } });
   }
 
   async bulk(items, key) {
@@ -84,17 +89,17 @@ export class Api {
   // The idempotency key makes a repetition after a lost response harmless.
   #write(method, url, type, body, key, headers = {}) {
     const own = { "Content-Type": type, "Idempotency-Key": key };
-    return this.#send(method, url, { ...headers, ...own }, JSON.stringify(body));
+    return this.#send(method, url, { headers: { ...headers, ...own }, body: JSON.stringify(body) });
   }
 
-  async #send(method, url, headers = {}, body = undefined) {
+  async #send(method, url, { headers = {}, body, signal, attempts = ATTEMPTS } = {}) {
     const { key } = this.session;
     if (key) headers = { ...headers, Authorization: `Bearer ${key}` };
     for (let attempt = 1; ; attempt++) {
-      const response = await reach(url, { method, headers, body, cache: "no-store" });
-      if (response.ok || response.status === 304) return response;
-      if (!TRY_AGAIN.has(response.status) || attempt === ATTEMPTS) throw await failure(response);
-      const seconds = Number(response.headers.get("Retry-After")) || attempt;
+      const response = await reach(url, { method, headers, body, signal, cache: "no-store" });
+      if (response.ok) return response;
+      if (!TRY_AGAIN.has(response.status) || attempt === attempts) throw await failure(response);
+      const seconds = retryAfter(response) || attempt;
       await this.#wait(Math.min(seconds, MAX_WAIT_SECONDS), response.status);
     }
   }
@@ -114,7 +119,9 @@ async function reach(url, options) {
   }
 }
 
+const retryAfter = (response) => Number(response.headers.get("Retry-After"));
+
 async function failure(response) {
   const problem = await response.json().catch(() => ({}));
-  return new Failure(response.status, problem);
+  return new Failure(response.status, problem, retryAfter(response));
 }

@@ -29,8 +29,7 @@ export function dueMark(task, isClosed, now = new Date()) {
 export function dueRange(filter, now = new Date()) {
   switch (filter) {
     case "overdue":
-      // To the minute, so that the same request can be conditional for a while.
-      return { due_before: new Date(Math.floor(now / 60000) * 60000).toISOString() };
+      return { due_before: now.toISOString() };
     case "today":
       return { due_from: midnight(now).toISOString(), due_before: midnight(now, 1).toISOString() };
     case "week":

@@ -1,6 +1,7 @@
 // Filters: the form's fields, the address' fragment (to share or bookmark), the API's parameters.
 
 import { dueRange } from "./dates.js";
+import { isClosed } from "./model.js";
 
 export const EMPTY = {
   q: "",
@@ -12,6 +13,7 @@ export const EMPTY = {
   sort: "created",
 };
 const TEXTS = ["q", "assignee", "project", "priority", "due", "sort"];
+export const MAX_CLOSED_IN_PAGE = 50;
 const OPEN_SORTS = { created: "-created", due: "due", priority: "-priority" };
 const CHOICES = {
   due: ["", "overdue", "today", "week"],
@@ -23,6 +25,9 @@ const CHOICES = {
 export const literal = (name) => `"${name}"`;
 
 export const WITHOUT = "none";
+
+/** Return the name that a filter by project or assignee is for. */
+export const nameOf = (filter) => filter.replace(/^"(.+)"$/, "$1");
 
 /** Return the filters that a fragment holds; what it cannot hold is left out. */
 export function fromFragment(fragment) {
@@ -73,6 +78,36 @@ export function closedParameters(filters) {
   const parameters = common(filters);
   parameters.set("state", "closed");
   parameters.set("sort", "-updated");
-  parameters.set("limit", "50");
+  parameters.set("limit", MAX_CLOSED_IN_PAGE);
   return parameters;
+}
+
+/** Return whether the lists under these filters hold a task, as the API decides it. */
+export function passes(task, filters) {
+  const title = folded(task.title);
+  return (
+    hasName(task.project, filters.project) &&
+    hasName(task.assignee, filters.assignee) &&
+    (!filters.priority || task.priority === filters.priority) &&
+    filters.labels.every((label) => task.labels.includes(label)) &&
+    folded(filters.q).split(/\s+/).every((word) => title.includes(word)) &&
+    (!filters.due || isDue(task, filters.due))
+  );
+}
+
+const hasName = (name, filter) =>
+  !filter || (filter === WITHOUT ? name === null : name === nameOf(filter));
+
+function isDue({ due_at: due, status }, filter) {
+  // A closed task is never overdue.
+  if (!due || (filter === "overdue" && isClosed(status))) return false;
+  const { due_from: from = "", due_before: before } = dueRange(filter);
+  return from <= due && due < before;
+}
+
+/** Return a text in the form in which titles are compared: case-folded, as far as browsers can. */
+function folded(text) {
+  // Through capitals, so that "ß" equals "ss"; by characters, because a final sigma is another one.
+  const capitals = text.normalize().toLowerCase().toUpperCase();
+  return Array.from(capitals, (character) => character.toLowerCase()).join("").normalize();
 }

@@ -5,11 +5,12 @@ import { Api } from "./api.js";
 import { Columns } from "./columns.js";
 import { byId, fillOptions } from "./dom.js";
 import { Editor } from "./editor.js";
-import { WITHOUT } from "./filters.js";
+import { Feed } from "./feed.js";
+import { nameOf, WITHOUT } from "./filters.js";
+import { Follower } from "./follower.js";
 import { askForKey } from "./keyentry.js";
 import { installDrag, installKeys } from "./movement.js";
-import { announce, hideToast, showBanner, showWait } from "./notices.js";
-import { Poller } from "./poller.js";
+import { hideToast, showBanner, showWait } from "./notices.js";
 import { Refresher } from "./refresh.js";
 import { SelectionBar } from "./selection.js";
 import { session } from "./session.js";
@@ -22,27 +23,27 @@ const api = new Api(session, (seconds, status) => {
   showWait(seconds ? `${why}: trying again in ${seconds} s.` : "");
 });
 const refresher = new Refresher(api, store, { onKeyNeeded: enterKey, onNames: offerNames });
-const poller = new Poller(() => refresher.run());
+const follower = new Follower(new Feed(api), refresher);
 const actions = new Actions(api, store, (...failure) => refresher.failed(...failure));
 const editor = new Editor(actions);
 const selection = new SelectionBar(store, actions);
 const toolbar = new Toolbar((filters) => {
   refresher.use(filters);
   columns.reset();
-  poller.now().then(() => announce(`${store.size} tasks.`));
+  follower.reload();
 });
 const columns = new Columns(store, {
   onNew: newTask,
   onMoreClosed: () => {
     refresher.showOlder();
-    poller.now();
+    follower.reload();
   },
 });
 
 function newTask(status) {
   if (store.isReadOnly) return;
   const { project, assignee, labels } = toolbar.filters;
-  const name = (filter) => (filter && filter !== WITHOUT ? filter.replace(/^"|"$/g, "") : null);
+  const name = (filter) => (filter && filter !== WITHOUT ? nameOf(filter) : null);
   editor.create({ project: name(project), assignee: name(assignee), labels }, status);
 }
 
@@ -55,13 +56,13 @@ function offerNames(names) {
 
 async function enterKey(reason) {
   session.forget();
-  poller.pause();
+  follower.pause();
   byId("forget-key").hidden = true;
   session.key = await askForKey(reason);
   store.clear();
   showBanner("");
   byId("forget-key").hidden = false;
-  poller.resume();
+  follower.resume();
 }
 
 function forgetKey() {
@@ -126,8 +127,11 @@ store.subscribe(() => {
   byId("new-task").hidden = store.isReadOnly;
 });
 // Due times pass also while nothing changes.
-setInterval(() => columns.render(toolbar.filters), 60_000);
+setInterval(() => {
+  columns.render(toolbar.filters);
+  if (toolbar.filters.due) follower.reload();
+}, 60_000);
 byId("forget-key").hidden = session.key === null;
 refresher.use(toolbar.filters);
 columns.render(toolbar.filters);
-poller.now();
+follower.reload();

@@ -1,6 +1,7 @@
-// Reads the board again, and shows what stands in the way if it cannot.
+// Brings the board up to date, and shows what stands in the way if that fails.
 
 import { Failure, Unreachable } from "./api.js";
+import { passes } from "./filters.js";
 import { loadBoard, loadNames } from "./loader.js";
 import { announce, showBanner, showError } from "./notices.js";
 
@@ -8,9 +9,9 @@ const CANNOT_READ = "This key may not read tasks: it lacks the scope tasks:read.
 const CANNOT_WRITE = "This key can read tasks, but not change them.";
 
 export class Refresher {
-  // Grows with each change of the filters: what was read for earlier ones is ignored.
-  #generation = 0;
   #closedPages = 1;
+  // Whether screen readers are told the number of tasks, as after a change of the filters.
+  #isCounted = false;
   // Read once, because they are counted from many tasks; the board's own tasks add to them.
   #names = {};
 
@@ -26,32 +27,36 @@ export class Refresher {
   /** Read for these filters from now on. */
   use(filters) {
     this.filters = filters;
-    this.#generation += 1;
+    this.store.passes = (task) => passes(task, filters);
     this.#closedPages = 1;
+    this.#isCounted = this.store.isLoaded;
   }
 
   showOlder() {
     this.#closedPages += 1;
   }
 
-  /** Read the board; return whether that succeeded. */
-  async run() {
-    const generation = this.#generation;
+  /** Read the board; return whether it is shown, which an aborted signal prevents. */
+  async load(signal) {
     const began = Date.now();
-    try {
-      const board = await loadBoard(this.api, this.filters, this.#closedPages);
-      if (generation !== this.#generation) return true;
-      this.api.endRound();
-      const isFirst = !this.store.isLoaded;
-      this.store.accept(board, began);
-      this.#recovered();
-      if (isFirst) this.#names = await loadNames(this.api);
-      this.onNames(this.store.names(this.#names));
-      return true;
-    } catch (failure) {
-      if (generation === this.#generation) this.failed(failure, { isRead: true });
-      return false;
-    }
+    const board = await loadBoard(this.api, this.filters, this.#closedPages);
+    if (signal.aborted) return false;
+    const isFirst = !this.store.isLoaded;
+    this.store.accept(board, began);
+    this.#recovered();
+    if (this.#isCounted) announce(`${this.store.size} tasks.`);
+    this.#isCounted = false;
+    if (isFirst) this.#names = await loadNames(this.api);
+    this.onNames(this.store.names(this.#names));
+    return true;
+  }
+
+  /** Show what changed. */
+  apply(changes) {
+    this.#recovered();
+    if (changes.tasks.length + changes.deletions.length === 0) return;
+    this.store.apply(changes);
+    this.onNames(this.store.names(this.#names));
   }
 
   /** Show a failure of a change, or of a read; `isShown` if its text is visible already. */

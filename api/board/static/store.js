@@ -1,22 +1,26 @@
-// The tasks on the board. Own writes are newer than what a list that began before them holds.
+// The tasks on the board. Of each, the state with the highest version is shown.
 
-import { order, STATUSES } from "./model.js";
+import { isClosed, lastChangedFirst, order, STATUSES } from "./model.js";
 
-// How long an index of DynamoDB may lag behind a write.
-const LAG_MS = 3000;
+// For so long, a list or the feed may show a task as it was before a change.
+const RECENT_MS = 60_000;
 
 export class Store {
   #tasks = new Map();
-  // Own writes by id: the task as the server returned it, or null if it was deleted.
-  #own = new Map();
+  // Recent changes by id, own ones and those of the feed, the latest last: { version, task, at },
+  // where the task is null if it was deleted.
+  #recent = new Map();
   // Changes by id that the server has not confirmed yet.
   #pending = new Map();
   #listeners = new Set();
 
   constructor() {
     this.selected = new Set();
+    // Returns whether a task belongs on the board.
+    this.passes = () => true;
     this.cutOff = [];
     this.hasMoreClosed = false;
+    this.maxClosed = 0;
     this.isLoaded = false;
     this.isReadOnly = false;
   }
@@ -30,24 +34,68 @@ export class Store {
   }
 
   /** Take over what was read, by requests that began at a time in milliseconds. */
-  accept({ tasks, cutOff, hasMoreClosed }, began) {
-    const merged = new Map();
-    for (const task of tasks) keepNewer(merged, task);
-    for (const [id, { task, at }] of this.#own) {
-      if (at + LAG_MS < began) this.#own.delete(id);
-      else if (task === null) merged.delete(id);
-      else keepNewer(merged, task);
+  accept({ tasks, ...state }, began) {
+    this.#forget(began);
+    this.#tasks = new Map();
+    for (const task of tasks) {
+      if (versionOf(this.#tasks.get(task.id)) < task.version) this.#tasks.set(task.id, task);
     }
-    this.#tasks = merged;
-    this.selected = new Set([...this.selected].filter((id) => merged.has(id)));
-    Object.assign(this, { cutOff, hasMoreClosed, isLoaded: true });
+    for (const [id, { version, task }] of this.#recent) {
+      if (versionOf(this.#tasks.get(id)) < version) this.#show(id, task);
+    }
+    Object.assign(this, { ...state, isLoaded: true });
+    this.#changed();
+  }
+
+  /** Take over what changed. */
+  apply({ tasks, deletions }) {
+    this.#forget(Date.now());
+    for (const task of tasks) this.#take(task.id, task.version, task);
+    for (const { id, version } of deletions) this.#take(id, version, null);
+    this.#changed();
+  }
+
+  /** Take over a change, unless a later one is known. */
+  #take(id, version, task) {
+    const known = Math.max(versionOf(this.#recent.get(id)), versionOf(this.#tasks.get(id)));
+    if (version < known) return;
+    this.#recent.delete(id);
+    this.#recent.set(id, { version, task, at: Date.now() });
+    this.#show(id, task);
+  }
+
+  #show(id, task) {
+    if (task && this.passes(task)) this.#tasks.set(id, task);
+    else this.#tasks.delete(id);
+  }
+
+  /** Forget what was not recent any more at a time. */
+  #forget(time) {
+    for (const [id, { at }] of this.#recent) {
+      if (at + RECENT_MS >= time) return;
+      this.#recent.delete(id);
+    }
+  }
+
+  /** Keep as many closed tasks as the lists hold, the last changed ones. */
+  #trim() {
+    const closed = [...this.#tasks.values()].filter(({ status }) => isClosed(status));
+    for (const { id } of closed.sort(lastChangedFirst).slice(this.maxClosed)) {
+      this.#tasks.delete(id);
+      this.hasMoreClosed = true;
+    }
+  }
+
+  #changed() {
+    this.#trim();
+    this.selected = new Set([...this.selected].filter((id) => this.#tasks.has(id)));
     this.notify();
   }
 
   /** Forget everything, as for another key. */
   clear() {
     this.#tasks.clear();
-    this.#own.clear();
+    this.#recent.clear();
     this.#pending.clear();
     this.selected.clear();
     this.cutOff = [];
@@ -57,16 +105,14 @@ export class Store {
 
   /** Note a task as the server returned it after a write. */
   wrote(task) {
-    this.#own.set(task.id, { task, at: Date.now() });
-    keepNewer(this.#tasks, task);
+    this.#take(task.id, task.version, task);
     this.#pending.delete(task.id);
     this.notify();
   }
 
   /** Note that a task is gone. */
   gone(id) {
-    this.#own.set(id, { task: null, at: Date.now() });
-    this.#tasks.delete(id);
+    this.#take(id, versionOf(this.get(id)) + 1, null);
     this.#pending.delete(id);
     this.selected.delete(id);
     this.notify();
@@ -83,9 +129,9 @@ export class Store {
     return this.#pending.has(id);
   }
 
-  /** Return a task as the server has it. */
+  /** Return a task as the server has it, also one that has just left the board. */
   get(id) {
-    return this.#tasks.get(id);
+    return this.#tasks.get(id) ?? this.#recent.get(id)?.task;
   }
 
   get size() {
@@ -126,7 +172,4 @@ export class Store {
   }
 }
 
-function keepNewer(tasks, task) {
-  const known = tasks.get(task.id);
-  if (!known || known.version < task.version) tasks.set(task.id, task);
-}
+const versionOf = (known) => known?.version ?? 0;

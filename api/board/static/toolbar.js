@@ -1,7 +1,7 @@
 // The filters in the header.
 
 import { byId, fillOptions } from "./dom.js";
-import { EMPTY, fromFragment, isFiltered, literal, toFragment, WITHOUT } from "./filters.js";
+import { EMPTY, fromFragment, isFiltered, literal, nameOf, toFragment, WITHOUT } from "./filters.js";
 import { chip } from "./labels.js";
 
 const SEARCH_DELAY_MS = 250;
@@ -84,7 +84,7 @@ export class Toolbar {
 function nameOptions([all, none], names, chosen) {
   const options = [["", all], [WITHOUT, none], ...names.map((name) => [literal(name), name])];
   if (!options.some(([value]) => value === chosen)) {
-    options.push([chosen, chosen.replace(/^"|"$/g, "")]);
+    options.push([chosen, nameOf(chosen)]);
   }
   return options;
 }
