@@ -1,4 +1,4 @@
-"""Filters, search and order: by the API, and kept in the address."""
+"""Filters, search and order: as the API has them, and kept in the address."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -39,6 +39,56 @@ def test_each_filter_finds_its_tasks(client: Client, open_board: Open) -> None:
         board.has("todo", *titles)
         filters.get_by_role("button", name="Clear filters").click()
         board.has("todo", "Soon", "Late", "Send the box", "Pack the box")
+
+
+FILTERED = [
+    "",
+    "q=PACK box",
+    "q=STRASSE",
+    "q=οδοσ",
+    "q=cafe\u0301",
+    "q= ",
+    "assignee=none",
+    'assignee="none"',
+    'assignee="ada"',
+    'project="move"&label=ink&label=paper',
+    "label=ink",
+    "priority=high",
+    "priority=none",
+    "due=overdue",
+    "due=today",
+    "due=week",
+    'due=week&assignee="ada"&priority=urgent',
+]
+DECIDE = """async ([fragment, tasks]) => {
+    const module = document.querySelector("link[href$='filters.js']").href;
+    const { closedParameters, fromFragment, openParameters, passes } = await import(module);
+    const filters = fromFragment(new URLSearchParams(fragment).toString());
+    const lists = ["todo", "in_progress"].map((status) => openParameters(filters, status));
+    if (filters.due !== "overdue") lists.push(closedParameters(filters));
+    const passing = tasks.filter((task) => passes(task, filters));
+    return { lists: lists.map(String), passing: passing.map(({ title }) => title) };
+}"""
+
+
+def test_the_board_decides_as_the_api_does(client: Client, open_board: Open) -> None:
+    """Whether a changed task passes the filters."""
+    now = datetime.now(UTC)
+    create_some(client)
+    client.create("Straße", assignee="none", status="in_progress")
+    client.create("Οδος", priority="high", labels=["ink", "other"])
+    client.create("CAFÉ", due_at=(now + timedelta(minutes=30)).isoformat(), assignee="ada")
+    client.create("Closed late", due_at=(now - timedelta(days=1)).isoformat(), status="done")
+    client.create(
+        "Urgent", due_at=(now + timedelta(days=6)).isoformat(), priority="urgent", assignee="ada"
+    )
+    tasks = client.page(state="all", limit=100)["items"]
+    board = open_board(client)
+    for fragment in FILTERED:
+        decided = board.evaluate(DECIDE, [fragment, tasks])
+        listed = [client.get(f"/v1/tasks?{query}").json()["items"] for query in decided["lists"]]
+        titles = {task["title"] for tasks_of_list in listed for task in tasks_of_list}
+        assert (fragment, set(decided["passing"])) == (fragment, titles)
 
 
 def test_labels_add_up(client: Client, open_board: Open) -> None:
