@@ -12,25 +12,18 @@ from api.comments.service import CommentService
 from api.dynamodb import retry
 from api.errors import OutcomeUnknown
 from api.http.etags import parse_strong
-from api.main import create_app
 from api.principal import ANONYMOUS
 from api.problem import Problem
 from api.tasks.idempotency import Replay
 from api.tasks.models import NewTask, Task, TaskChange
 from api.tasks.service import TaskService
-from tests.support.builders import settings
 from tests.support.faults import Fault, FaultProxy, once, times
+from tests.support.faulty_apps import EXECUTED, KNOWN, NOT_EXECUTED, faulty_apps
 from tests.support.figures import Figures
 from tests.support.service import ANY, WORKSPACE
 
 pytestmark = pytest.mark.anyio
 
-# The client's time-out in these tests; the silent faults take all of it.
-READ_SECONDS = 0.15
-EXECUTED = {Fault.LOST, Fault.CUT, Fault.SILENT, Fault.LATE, Fault.ERROR_AFTER}
-NOT_EXECUTED = {Fault.ERROR_BEFORE, Fault.REFUSED, Fault.THROTTLED, Fault.CONFLICT}
-# The faults after which the outcome is known.
-KNOWN = {Fault.THROTTLED, Fault.CONFLICT}
 OLD, NEW = CommentBody(text="Old"), CommentBody(text="New")
 
 
@@ -144,20 +137,10 @@ class Faulty:
 
 @pytest.fixture
 async def faulty(store: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Faulty]:
-    direct = settings(store)
-    with FaultProxy(store) as proxy:
-        proxied = settings(proxy.url, table_name=direct.table_name)
-        apps = [create_app(config) for config in (proxied, direct)]
-        await apps[1].state.repository.create_table()
-        # Only now, because DynamoDB Local can take longer to create a table.
-        monkeypatch.setattr(retry, "READ_SECONDS", READ_SECONDS)
-        monkeypatch.setattr(retry, "BACKOFF_SECONDS", 0.001)
-        # More calls fail here than the retry budget allows.
-        monkeypatch.setattr(retry, "RETRY_COST", 0)
-        services = [Services(app.state.tasks, app.state.comments) for app in apps]
-        yield Faulty(proxy, *services)
-        for app in apps:
-            app.state.repository.transport.close()
+    async with faulty_apps(store, monkeypatch) as apps:
+        states = (apps.proxied.state, apps.direct.state)
+        services = (Services(state.tasks, state.comments) for state in states)
+        yield Faulty(apps.proxy, *services)
 
 
 async def test_a_write_survives_one_fault(faulty: Faulty, figures: Figures) -> None:

@@ -9,15 +9,14 @@ import pytest
 from api.dynamodb import retry
 from api.errors import OutcomeUnknown
 from api.http.etags import Match, parse_strong
-from api.main import create_app
 from api.problem import Problem
 from api.tasks.errors import TaskNotFound
 from api.tasks.idempotency import Replay
 from api.tasks.list_models import TaskQuery
 from api.tasks.models import NewTask, Task, TaskChange
 from api.tasks.service import TaskService
-from tests.support.builders import settings
 from tests.support.faults import Fault, FaultProxy, once, times
+from tests.support.faulty_apps import EXECUTED, KNOWN, NOT_EXECUTED, faulty_apps
 from tests.support.figures import Figures
 
 pytestmark = pytest.mark.anyio
@@ -26,13 +25,6 @@ W = "default"
 ANY = Match(frozenset(), any_revision=True)
 NEW = NewTask(title="New")
 CHANGE = TaskChange(title="Changed")
-# The client's time-out in these tests; the silent faults take all of it.
-READ_SECONDS = 0.15
-# Whether a write is executed if all three attempts meet the fault.
-EXECUTED = {Fault.LOST, Fault.CUT, Fault.SILENT, Fault.LATE, Fault.ERROR_AFTER}
-NOT_EXECUTED = {Fault.ERROR_BEFORE, Fault.REFUSED, Fault.THROTTLED, Fault.CONFLICT}
-# The faults after which the outcome is known.
-KNOWN = {Fault.THROTTLED, Fault.CONFLICT}
 
 Write = Callable[[TaskService, Task, str], Awaitable[Task | Replay | None]]
 WRITES: dict[str, tuple[str, Write]] = {
@@ -105,19 +97,8 @@ class Faulty:
 
 @pytest.fixture
 async def faulty(store: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Faulty]:
-    direct = settings(store)
-    with FaultProxy(store) as proxy:
-        proxied = settings(proxy.url, table_name=direct.table_name)
-        apps = [create_app(config) for config in (proxied, direct)]
-        await apps[1].state.repository.create_table()
-        # Only now, because DynamoDB Local can take longer to create a table.
-        monkeypatch.setattr(retry, "READ_SECONDS", READ_SECONDS)
-        monkeypatch.setattr(retry, "BACKOFF_SECONDS", 0.001)
-        # More calls fail here than the retry budget allows.
-        monkeypatch.setattr(retry, "RETRY_COST", 0)
-        yield Faulty(proxy, *(app.state.tasks for app in apps))
-        for app in apps:
-            app.state.repository.transport.close()
+    async with faulty_apps(store, monkeypatch) as apps:
+        yield Faulty(apps.proxy, apps.proxied.state.tasks, apps.direct.state.tasks)
 
 
 async def test_a_write_survives_one_fault(faulty: Faulty, figures: Figures) -> None:
