@@ -97,14 +97,14 @@ resource "aws_iam_role_policy" "task" {
         {
           Sid      = "ReadAndWriteTasks"
           Effect   = "Allow"
-          Action   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+          Action   = ["dynamodb:ConditionCheckItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
           Resource = module.tasks_table.arn
         },
         {
-          Sid      = "ListTasks"
+          Sid      = "ListTasksAndComments"
           Effect   = "Allow"
           Action   = "dynamodb:Query"
-          Resource = "${module.tasks_table.arn}/index/*"
+          Resource = [module.tasks_table.arn, "${module.tasks_table.arn}/index/*"]
         },
       ],
       [

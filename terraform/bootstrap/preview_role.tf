@@ -152,7 +152,7 @@ resource "aws_iam_policy" "preview_boundary" {
       {
         Sid      = "Tasks"
         Effect   = "Allow"
-        Action   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+        Action   = ["dynamodb:ConditionCheckItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
         Resource = [local.preview_arns.table, "${local.preview_arns.table}/index/*"]
       },
       {

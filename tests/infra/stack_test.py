@@ -374,7 +374,7 @@ def trust_conditions(aws: Aws, role: str) -> dict[str, Any]:
 
 
 def test_the_task_role_allows_only_what_the_api_calls(stack: Stack) -> None:
-    """Item operations on the table and queries of its indexes."""
+    """Item operations on the table, and queries of it and of its indexes."""
     table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{TABLE}"
     allowed = {
         (action, resource)
@@ -383,9 +383,11 @@ def test_the_task_role_allows_only_what_the_api_calls(stack: Stack) -> None:
         for resource in as_list(statement["Resource"])
     }
     assert allowed == {
+        ("dynamodb:ConditionCheckItem", table),
         ("dynamodb:GetItem", table),
         ("dynamodb:PutItem", table),
         ("dynamodb:UpdateItem", table),
+        ("dynamodb:Query", table),
         ("dynamodb:Query", f"{table}/index/*"),
     }
 
