@@ -1,7 +1,26 @@
-from api.comments.models import Comment, comment_of, is_deleted_comment
-from api.principal import NO_KEY, Actor
+"""Comments as they are stored."""
+
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from api.comments.models import (
+    Comment,
+    CommentBody,
+    CommentQuery,
+    comment_of,
+    is_deleted_comment,
+)
+from api.comments.updates import CommentUpdate
+from api.dynamodb.item_json import to_attribute
+from api.principal import ANONYMOUS, NO_KEY, Actor
 from api.tasks.comments import NewComment
+from api.tasks.models import NewTask
 from api.tasks.table import TaskKey
+from api.tasks.writes import Stamp
+from tests.support.service import ANY, WORKSPACE, Service
 
 TASK = TaskKey("default", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
 ID = "01ARZ3NDEKTSV4RRFFQ69G5FAX"
@@ -27,3 +46,28 @@ def test_a_comment_is_read_as_it_was_stored() -> None:
 
 def test_a_comment_without_a_key_has_no_author() -> None:
     assert comment_of(NEW._replace(by=NO_KEY).item(TASK)).created_by == NO_KEY
+
+
+def test_an_edit_of_a_comment_whose_task_was_deleted_meanwhile_keeps_no_expiry() -> None:
+    """The task may be there again, and DynamoDB would delete the comment."""
+    marked = NEW.item(TASK) | {"expires_at": to_attribute(1)}
+    edit = CommentUpdate(ANY, Stamp.new(datetime.now(UTC)), of_others=True, text="New")
+    assert "expires_at" not in edit.apply(NEW.key(TASK), marked)
+
+
+@pytest.mark.anyio
+async def test_comments_are_read_consistently(moto: str) -> None:
+    """The emulators' reads are always consistent, so the test examines the calls."""
+    async with Service.at(moto) as service:
+        task = await service.tasks.create(WORKSPACE, NewTask(title="x"))
+        comment = await service.comments.create(ANONYMOUS, task.id, CommentBody(text="x"), None)
+        original, reads = service.http.send, []
+
+        async def send(request: bytes, seconds: float) -> Any:
+            reads.append(b'"ConsistentRead":true' in request.replace(b" ", b""))
+            return await original(request, seconds)
+
+        with patch.object(service.http, "send", send):
+            await service.comments.get(WORKSPACE, task.id, comment.id)
+            await service.comments.list(WORKSPACE, task.id, CommentQuery())
+        assert reads == [True] * 4

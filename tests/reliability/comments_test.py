@@ -148,10 +148,7 @@ def _broken(
         if found.count(name) not in allowed:
             broken.append(f"{name} is there {found.count(name)} times, not {allowed}")
     with closing(botocore_transport.client(config)) as direct:
-        for item in direct.scan(TableName=config.table_name)["Items"]:
-            is_live = (
-                item["sk"]["S"].startswith(f"{COMMENT_PREFIX}{task['id']}#") and "text" in item
-            )
-            if is_live and "expires_at" in item:
-                broken.append(f"{item['sk']} expires")
-    return broken
+        items = direct.scan(TableName=config.table_name)["Items"]
+    prefix = f"{COMMENT_PREFIX}{task['id']}#"
+    comments = [item for item in items if item["sk"]["S"].startswith(prefix) and "text" in item]
+    return broken + [f"{item['sk']} expires" for item in comments if "expires_at" in item]
