@@ -66,10 +66,12 @@ def test_a_change_among_500_tasks_touches_one_card(client: Client, open_board: O
 
 
 def test_closed_tasks_come_in_pages(client: Client, open_board: Open) -> None:
-    """The last changed first; older ones on demand."""
+    """The last changed first, also after others come by the feed; older ones on demand."""
     create_many(client, 100, status="done")
     board = open_board(client)
     board.is_loaded()
+    client.create("By the feed")
+    board.has("todo", "By the feed")
     count = board.column("done").locator(".count")
     expect(count).to_have_text("50+")
     older = board.column("done").get_by_role("button", name="Load older tasks")
