@@ -1,10 +1,9 @@
 """The comments of a deleted task expire with it, and are there again with a restored one."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import pytest
 
@@ -12,12 +11,14 @@ from api.http.etags import parse_strong
 from api.main import create_app
 from api.settings import Settings
 from api.tasks.comments import COMMENT_PREFIX
+from api.tasks.errors import TaskNotFound
 from api.tasks.models import NewTask, Task, TaskChange
 from api.tasks.updates import TOMBSTONE_LIFETIME
 from tests.support import botocore_transport
 from tests.support.builders import Client, settings
 from tests.support.bulk_items import delete, results, send
 from tests.support.clock import Clock
+from tests.support.concurrency import before_call
 from tests.support.faults import Fault, FaultProxy
 from tests.support.server import serving
 from tests.support.service import ANY, WORKSPACE, Service
@@ -212,7 +213,7 @@ class TestRaces:
         async def restore() -> None:
             await service.tasks.restore(WORKSPACE, task.id)
 
-        with _before(service, b"TransactWriteItems", restore):
+        with before_call(service, b"TransactWriteItems", restore):
             await service.tasks.delete(WORKSPACE, task.id, ANY)
         assert (await service.tasks.get(WORKSPACE, task.id)).comment_count == MANY
         assert _expiries(service.settings, task.id) == [None] * MANY
@@ -224,42 +225,21 @@ class TestRaces:
             await service.tasks.delete(WORKSPACE, task.id, parse_strong(task.etag))
 
         await delete_again()
-        with _before(service, b"UpdateItem", delete_again):
+        with before_call(service, b"UpdateItem", delete_again):
             await service.tasks.restore(WORKSPACE, task.id)
         assert _expiries(service.settings, task.id) == [None] * MANY
 
     async def test_a_late_restore_does_not_unmark_the_comments_of_a_deleted_task(
         self, service: Service, task: Task
     ) -> None:
-        """It was restored, and deleted again before the restore has removed all marks."""
-        await service.tasks.delete(WORKSPACE, task.id, ANY)
+        """It was deleted again after it was restored, and before the last marks are removed."""
 
-        async def restore_and_delete() -> None:
-            await service.tasks.restore(WORKSPACE, task.id)
+        async def delete() -> None:
             await service.tasks.delete(WORKSPACE, task.id, ANY)
 
-        with _before(service, b"TransactWriteItems", restore_and_delete):
+        await delete()
+        with before_call(service, b"Query", delete, number=2):
             await service.tasks.restore(WORKSPACE, task.id)
-        current = await service.tasks.get(WORKSPACE, task.id)
-        assert current.version == task.version + 4
-        assert _expiries(service.settings, task.id) == [None] * MANY
-
-
-@contextmanager
-def _before(
-    service: Service, operation: bytes, meanwhile: Callable[[], Awaitable[None]]
-) -> Iterator[None]:
-    """Run other requests just before the next call of an operation."""
-    original, done = service.http.send, False
-
-    async def send_after(request: bytes, seconds: float) -> Any:
-        nonlocal done
-        if not done and b"." + operation in request:
-            done = True
-            with patch.object(service.http, "send", original):
-                await meanwhile()
-        return await original(request, seconds)
-
-    with patch.object(service.http, "send", send_after):
-        yield
-    assert done
+        with pytest.raises(TaskNotFound):
+            await service.tasks.get(WORKSPACE, task.id)
+        assert None not in _expiries(service.settings, task.id)

@@ -1,6 +1,6 @@
 """Another client's writes at the worst moment."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -29,3 +29,28 @@ def contention(
     with patch.object(service.http, "send", send):
         yield
     assert left == 0
+
+
+@contextmanager
+def before_call(
+    service: Service,
+    operation: bytes,
+    meanwhile: Callable[[], Awaitable[object]],
+    *,
+    number: int = 1,
+) -> Iterator[None]:
+    """Run requests of others just before the n-th call of an operation."""
+    original, left = service.http.send, number
+
+    async def send(request: bytes, seconds: float) -> Any:
+        nonlocal left
+        left -= b"." + operation in request
+        if left == 0:
+            left -= 1
+            with patch.object(service.http, "send", original):
+                await meanwhile()
+        return await original(request, seconds)
+
+    with patch.object(service.http, "send", send):
+        yield
+    assert left < 0
