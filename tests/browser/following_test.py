@@ -246,11 +246,10 @@ def test_without_a_stream_changes_are_polled(
 
 def test_events_of_other_kinds_are_ignored(client: Client, open_board: Open) -> None:
     """Later versions of the API may send more."""
-    body = (
-        'event: comment\ndata: {"id": "x", "version": 1}\n\nevent: token\ndata: {"token": "x"}\n\n'
-    )
+    comment = ': sent by a proxy\n\nevent: comment\ndata: {"id": "x", "version": 1}\n\n'
+    token = 'event: token\ndata: {"token": "x"}\n\n'
     board = open_board(client, goto=False)
-    reply = {"body": body, "content_type": "text/event-stream"}
+    reply = {"body": comment + token, "content_type": "text/event-stream"}
     board.page.route("**/v1/changes/stream", lambda route: route.fulfill(**reply), times=1)
     board.page.goto(str(client.base_url))
     board.is_loaded()

@@ -53,6 +53,19 @@ def test_the_board_recovers_from_a_lost_network(client: Client, open_board: Open
     board.has("todo", "Meanwhile", "Here")
 
 
+def test_a_list_that_was_cut_off_is_read_again(client: Client, open_board: Open) -> None:
+    """As when the server was killed in the middle of its response."""
+    client.create("Here")
+    board = open_board(client, goto=False)
+    cut = {"body": '{"items": [', "content_type": "application/json"}
+    board.page.route("**/v1/tasks?*", lambda route: route.fulfill(**cut), times=1)
+    board.page.goto(str(client.base_url))
+    board.banner("What you see may be old. Trying again.")
+    board.wait()
+    board.has("todo", "Here")
+    board.has_no_banner()
+
+
 def test_a_lost_form_is_sent_again_without_a_second_task(board: Board, client: Client) -> None:
     """The response of the first attempt is lost; the dialog stays open with its contents."""
     page = board.page

@@ -49,13 +49,13 @@ export class Api {
 
   /** Read one page of a list. */
   async list(path, parameters) {
-    return (await this.#send("GET", `${path}?${parameters}`)).json();
+    return contentOf(await this.#send("GET", `${path}?${parameters}`));
   }
 
   /** Read what changed since a token; without one, get one. */
   async changes(token = null) {
     const parameters = new URLSearchParams(token ? { token, limit: "100" } : {});
-    return (await this.#send("GET", `v1/changes?${parameters}`)).json();
+    return contentOf(await this.#send("GET", `v1/changes?${parameters}`));
   }
 
   /** Open the stream of what changes since a token, in one attempt. */
@@ -65,16 +65,17 @@ export class Api {
   }
 
   async read(id) {
-    return (await this.#send("GET", `v1/tasks/${id}`)).json();
+    return contentOf(await this.#send("GET", `v1/tasks/${id}`));
   }
 
   async create(task, key) {
-    return (await this.#write("POST", "v1/tasks", JSON_TYPE, task, key)).json();
+    return contentOf(await this.#write("POST", "v1/tasks", JSON_TYPE, task, key));
   }
 
   async change(id, etag, patch, key) {
-    const headers = { "If-Match": etag };
-    return (await this.#write("PATCH", `v1/tasks/${id}`, MERGE_PATCH, patch, key, headers)).json();
+    const condition = { "If-Match": etag };
+    const url = `v1/tasks/${id}`;
+    return contentOf(await this.#write("PATCH", url, MERGE_PATCH, patch, key, condition));
   }
 
   async delete(id, etag) {
@@ -83,7 +84,7 @@ export class Api {
 
   async bulk(items, key) {
     const response = await this.#write("POST", "v1/tasks/bulk", JSON_TYPE, { items }, key);
-    return (await response.json()).results;
+    return (await contentOf(response)).results;
   }
 
   // The idempotency key makes a repetition after a lost response harmless.
@@ -114,6 +115,15 @@ export class Api {
 async function reach(url, options) {
   try {
     return await fetch(url, options);
+  } catch {
+    throw new Unreachable();
+  }
+}
+
+/** Return what a response holds; one that was cut off is none. */
+async function contentOf(response) {
+  try {
+    return await response.json();
   } catch {
     throw new Unreachable();
   }

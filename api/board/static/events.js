@@ -12,7 +12,9 @@ export async function* readEvents(response) {
     if (done) return;
     const blocks = (text + value).split("\n\n");
     text = blocks.pop();
-    for (const block of blocks) yield eventOf(block);
+    for (const { event, data } of blocks.map(fieldsOf)) {
+      if (event) yield { name: event, data: JSON.parse(data) };
+    }
   }
 }
 
@@ -28,7 +30,5 @@ async function read(reader) {
   }
 }
 
-function eventOf(block) {
-  const fields = Object.fromEntries(block.split("\n").map((line) => line.split(/: (.*)/s, 2)));
-  return { name: fields.event, data: JSON.parse(fields.data) };
-}
+const fieldsOf = (block) =>
+  Object.fromEntries(block.split("\n").map((line) => line.split(/: (.*)/s, 2)));

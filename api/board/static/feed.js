@@ -15,7 +15,7 @@ export class Feed {
     this.isLive = true;
   }
 
-  /** Begin now, unless there is a token. What lists miss that are read from now on is in the feed. */
+  /** Begin now, unless there is a token. What is missing from lists read later is in the feed. */
   async begin() {
     this.#token ??= (await this.api.changes()).token;
   }

@@ -107,7 +107,8 @@ function isDue({ due_at: due, status }, filter) {
 
 /** Return a text in the form in which titles are compared: case-folded, as far as browsers can. */
 function folded(text) {
-  // Through capitals, so that "ß" equals "ss"; by characters, because a final sigma is another one.
+  // Through capitals, so that "ß" equals "ss"; by characters, because a final sigma has a form of
+  // its own.
   const capitals = text.normalize().toLowerCase().toUpperCase();
   return Array.from(capitals, (character) => character.toLowerCase()).join("").normalize();
 }

@@ -1,7 +1,15 @@
 // The filters in the header.
 
 import { byId, fillOptions } from "./dom.js";
-import { EMPTY, fromFragment, isFiltered, literal, nameOf, toFragment, WITHOUT } from "./filters.js";
+import {
+  EMPTY,
+  fromFragment,
+  isFiltered,
+  literal,
+  nameOf,
+  toFragment,
+  WITHOUT,
+} from "./filters.js";
 import { chip } from "./labels.js";
 
 const SEARCH_DELAY_MS = 250;
