@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.board import Board
 from tests.browser.conftest import Open
@@ -89,6 +89,27 @@ def test_the_board_decides_as_the_api_does(client: Client, open_board: Open) -> 
         listed = [client.get(f"/v1/tasks?{query}").json()["items"] for query in decided["lists"]]
         titles = {task["title"] for tasks_of_list in listed for task in tasks_of_list}
         assert (fragment, set(decided["passing"])) == (fragment, titles)
+
+
+def test_a_filter_applies_that_is_chosen_while_names_are_read(
+    client: Client, open_board: Open
+) -> None:
+    create_some(client)
+    board = open_board(client, goto=False)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    board.page.route("**/v1/labels*", hold)
+    board.page.goto(str(client.base_url))
+    board.is_loaded()
+    board.page.get_by_role("search").get_by_label("Priority").select_option("High")
+    while not held:
+        board.page.wait_for_timeout(20)
+    with board.page.expect_request(lambda request: "priority=high" in request.url):
+        held[0].continue_()
+    board.has("todo", "Send the box")
 
 
 def test_labels_add_up(client: Client, open_board: Open) -> None:

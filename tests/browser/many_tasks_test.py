@@ -29,6 +29,7 @@ def test_500_tasks_are_few_requests_and_few_elements(client: Client, open_board:
     """All of them are counted; cards are made as the column is scrolled."""
     create_many(client, TASKS)
     board = open_board(client, "#sort=priority")
+    board.is_loaded()
     requests = board.requests()
     board.page.reload()
     board.is_loaded()

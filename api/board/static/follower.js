@@ -61,8 +61,9 @@ export class Follower {
   async #round(signal) {
     try {
       await this.feed.begin();
-      if (this.#mustLoad) this.#mustLoad = !(await this.refresher.load(signal));
+      if (this.#mustLoad) await this.refresher.load(signal);
       if (signal.aborted) return null;
+      this.#mustLoad = false;
       for await (const changes of this.feed.pages(signal)) {
         if (signal.aborted) return null;
         this.refresher.apply(changes);

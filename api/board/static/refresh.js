@@ -13,7 +13,7 @@ export class Refresher {
   // Whether screen readers are told the number of tasks, as after a change of the filters.
   #isCounted = false;
   // Read once, because they are counted from many tasks; the board's own tasks add to them.
-  #names = {};
+  #names = null;
 
   /** `onKeyNeeded` is told why; `onNames` gets the names in use. */
   constructor(api, store, { onKeyNeeded, onNames }) {
@@ -36,19 +36,19 @@ export class Refresher {
     this.#closedPages += 1;
   }
 
-  /** Read the board; return whether it is shown, which an aborted signal prevents. */
+  /** Read the board; it is not shown after the signal was aborted. */
   async load(signal) {
     const began = Date.now();
     const board = await loadBoard(this.api, this.filters, this.#closedPages);
-    if (signal.aborted) return false;
-    const isFirst = !this.store.isLoaded;
+    if (signal.aborted) return;
+    if (!this.store.isLoaded) this.#names = null;
     this.store.accept(board, began);
     this.#recovered();
     if (this.#isCounted) announce(`${this.store.size} tasks.`);
     this.#isCounted = false;
-    if (isFirst) this.#names = await loadNames(this.api);
+    this.#names ??= await loadNames(this.api);
+    if (signal.aborted) return;
     this.onNames(this.store.names(this.#names));
-    return true;
   }
 
   /** Show what changed. */
