@@ -249,8 +249,8 @@ def test_events_of_other_kinds_are_ignored(client: Client, open_board: Open) -> 
     comment = ': sent by a proxy\n\nevent: comment\ndata: {"id": "x", "version": 1}\n\n'
     token = 'event: token\ndata: {"token": "x"}\n\n'
     board = open_board(client, goto=False)
-    reply = {"body": comment + token, "content_type": "text/event-stream"}
-    board.page.route("**/v1/changes/stream", lambda route: route.fulfill(**reply), times=1)
+    response = {"body": comment + token, "content_type": "text/event-stream"}
+    board.page.route("**/v1/changes/stream", lambda route: route.fulfill(**response), times=1)
     board.page.goto(str(client.base_url))
     board.is_loaded()
     client.create("Next")
