@@ -14,7 +14,7 @@ from api.changes.models import (
     changes_json,
 )
 from api.changes.service import ChangesService
-from api.changes.stream import EventStream
+from api.changes.stream import UNBUFFERED, EventStream
 from api.errors import STORE_FAILURES, InvalidRequest
 from api.http.context import RequestContext
 from api.http.dependencies import JSON, reject_duplicates_except
@@ -100,7 +100,7 @@ async def stream_changes(
     last_event_id: LastEventId = None,
 ) -> Response:
     if RequestContext.of(request.scope).is_head:
-        return Response(media_type=EventStream.media_type)
+        return Response(headers=UNBUFFERED, media_type=EventStream.media_type)
     changes: ChangesService = request.app.state.changes
     start = query.read_from(last_event_id or query.token)
     # A problem is a response of its own, before the stream begins.

@@ -15,6 +15,9 @@ from api.tasks.models import task_json
 _deletion_json = TypeAdapter(Deletion).dump_json
 _comment_deletion_json = TypeAdapter(CommentDeletion).dump_json
 
+# nginx and its relatives would hold events back until a buffer is full.
+UNBUFFERED = {"X-Accel-Buffering": "no"}
+
 
 class EventStream(StreamingResponse):
     """A response that goes on; it holds a place of those that wait."""
@@ -23,7 +26,7 @@ class EventStream(StreamingResponse):
 
     def __init__(self, changes: AsyncGenerator[Changes, None], waits: Waits) -> None:
         self._events = _events(changes)
-        super().__init__(self._events)
+        super().__init__(self._events, headers=UNBUFFERED)
         self._waits = waits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -58,6 +58,7 @@ def test_a_stream_sends_changes_as_they_happen(any_client: Client) -> None:
     """Tasks, comments and deletions; the token at the end of a page is its id."""
     with any_client.stream("GET", STREAM, timeout=SECONDS) as response:
         assert response.headers["Content-Type"].startswith("text/event-stream")
+        assert response.headers["X-Accel-Buffering"] == "no"
         stream = events(response)
         (token,) = until_token(stream)
         assert token.id == token.data["token"]

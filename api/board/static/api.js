@@ -1,4 +1,4 @@
-// Requests to the API: the key, safe repetition, and waiting where it asks to.
+// Requests to the API: the key, safe repetition, and waiting as long as Retry-After requires.
 
 const MERGE_PATCH = "application/merge-patch+json";
 const JSON_TYPE = "application/json";
