@@ -31,6 +31,12 @@ assert.equal(stale.error.current_etag, done.data?.etag);
 const illegal = await change(task.id, "*", { status: "in_progress" });
 assert.deepEqual(illegal.error?.legal_moves, ["todo"]);
 
+const withComment = { description: "With ink.", comment: "The pencil broke." };
+const commented = await change(task.id, "*", withComment);
+assert.equal(commented.data?.comment_count, 1);
+const comments = await client.GET("/v1/tasks/{task_id}/comments", { params: { path } });
+assert.deepEqual(comments.data?.items.map((each) => each.text), ["The pencil broke."]);
+
 const order = (title: string) =>
   client.POST("/v1/tasks", {
     params: { header: { "Idempotency-Key": "4711" } },

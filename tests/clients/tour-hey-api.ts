@@ -5,6 +5,7 @@ import {
   changeTask,
   createTask,
   deleteTask,
+  listComments,
   listLabels,
   listTasks,
   readTask,
@@ -29,6 +30,12 @@ const stale = await change(task.id, task.etag, { title: "Mine now" });
 assert.equal(stale.error?.type, "/problems/stale-etag");
 const illegal = await change(task.id, "*", { status: "in_progress" });
 assert.deepEqual(illegal.error?.legal_moves, ["todo"]);
+
+const withComment = { description: "With ink.", comment: "The pencil broke." };
+const commented = await change(task.id, "*", withComment);
+assert.equal(commented.data?.comment_count, 1);
+const comments = await listComments({ path });
+assert.deepEqual(comments.data?.items.map((each) => each.text), ["The pencil broke."]);
 
 const order = (title: string) =>
   createTask({ headers: { "Idempotency-Key": "4711" }, body: { title } });

@@ -4,6 +4,7 @@ import os
 import sys
 
 from task_tracker import AuthenticatedClient
+from task_tracker.api.comments import list_comments
 from task_tracker.api.names import list_labels
 from task_tracker.api.tasks import (
     change_task,
@@ -18,6 +19,8 @@ from task_tracker.models import (
     BulkItem,
     BulkRequest,
     BulkResults,
+    CommentPage,
+    FieldsChange,
     ItemDone,
     NamesInUse,
     NewTask,
@@ -60,6 +63,13 @@ reset = change(task, done.etag, TaskChange(assignee=None))
 assert isinstance(reset, Task), reset
 assert (reset.assignee, reset.project) == (None, "memory")
 
+commented = change(task, "*", TaskChange(description="With ink.", comment="The pencil broke."))
+assert isinstance(commented, Task), commented
+assert (commented.description, commented.comment_count) == ("With ink.", 1)
+comments = list_comments.sync(task.id, client=client)
+assert isinstance(comments, CommentPage), comments
+assert [each.text for each in comments.items] == ["The pencil broke."]
+
 orders = [
     create_task.sync_detailed(client=client, body=NewTask(title=title), idempotency_key="4711")
     for title in ("Pack it", "Pack it", "Send it")
@@ -74,7 +84,7 @@ closed = list_tasks.sync(client=client, project="memory", state=StateFilter.CLOS
 assert isinstance(closed, TaskPage), closed
 assert [each.id for each in closed.items] == [task.id]
 
-reopened = TaskChange(status=Status.TODO, labels_add=["paper"])
+reopened = FieldsChange(status=Status.TODO, labels_add=["paper"])
 bulk = BulkRequest(
     items=[
         BulkItem(create=NewTask(title="Print it", labels=["paper"])),
