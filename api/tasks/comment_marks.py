@@ -16,7 +16,7 @@ from pynamodb.expressions.update import Action
 
 from api.dynamodb import store_errors
 from api.dynamodb.item_json import NOT_EXISTS, Item
-from api.errors import OutcomeUnknown
+from api.errors import OutcomeUnknown, RequestInProgress, StoreThrottled
 from api.http.etags import new_revision
 from api.problem import Problem
 from api.tasks.comments import comment_prefix
@@ -100,9 +100,9 @@ class CommentMarks:
                 [check], [], [], changes, client_request_token=new_revision()
             )
         except TransactWriteError as error:
-            if not store_errors.condition_failed(error):
-                raise
-            return False
+            if store_errors.condition_failed(error):
+                return False
+            raise _problem_of(error) from error
         return True
 
 
@@ -114,10 +114,20 @@ def _unchanged(item: Item) -> Condition:
     return condition
 
 
+def _problem_of(error: TransactWriteError) -> Exception:
+    """Return a problem that needs no idempotency key to go on."""
+    problem = store_errors.to_problem(error)
+    if isinstance(problem, RequestInProgress):
+        return StoreThrottled("Other requests keep changing this task.")
+    return problem
+
+
 @contextmanager
 def _outcome_unknown() -> Iterator[None]:
     try:
         yield
+    except Problem as failed:
+        raise OutcomeUnknown from failed
     except PynamoDBException as error:
         problem = store_errors.to_problem(error)
         raise (OutcomeUnknown() if isinstance(problem, Problem) else problem) from error

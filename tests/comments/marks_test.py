@@ -19,7 +19,7 @@ from tests.support.builders import Client, settings
 from tests.support.bulk_items import delete, results, send
 from tests.support.clock import Clock
 from tests.support.concurrency import before_call
-from tests.support.faults import Fault, FaultProxy
+from tests.support.faults import Contention, Fault, FaultProxy
 from tests.support.server import serving
 from tests.support.service import ANY, WORKSPACE, Service
 
@@ -184,6 +184,24 @@ def test_a_task_is_not_restored_before_its_comments_stay(moto: str) -> None:
         proxy.plan = lambda _: None
         assert tracker.restore(task) == 200
         assert tracker.expiries(task) == [None] * MANY
+
+
+def test_a_contended_deletion_or_restore_can_be_repeated(moto: str) -> None:
+    """Of the deletion it is unknown how far it came; the restore has done nothing yet."""
+    with FaultProxy(moto) as proxy, _serving(proxy.url) as tracker:
+        task = tracker.commented()
+        path = f"/v1/tasks/{task['id']}"
+        proxy.plan = Contention()
+        deletion = tracker.client.delete(path, headers={"If-Match": task["etag"]})
+        assert (deletion.status_code, deletion.json()["outcome"]) == (503, "unknown")
+        proxy.plan = lambda _: None
+        assert tracker.delete(task) == 204
+        proxy.plan = Contention()
+        restore = tracker.client.post(f"{path}/restore")
+        assert restore.json()["type"] == "/problems/store-throttled"
+        assert restore.headers["Retry-After"] == "1"
+        proxy.plan = lambda _: None
+        assert tracker.restore(task) == 200
 
 
 def _no_transactions(operation: str) -> Fault | None:
