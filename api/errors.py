@@ -69,7 +69,7 @@ class RequestInProgress(Problem):
 
     status = 409
     title = "Request in progress"
-    detail = "Nothing was done. Repeat the request with the same Idempotency-Key."
+    detail = "Nothing was done. Repeat the request, with its Idempotency-Key if it has one."
     retry_after = 1
 
 

@@ -19,7 +19,7 @@ from api.problem import Problem
 from api.tasks.comments import CommentDeletion, CommentKey, comment_prefix
 from api.tasks.idempotency import Claim, Recorded, Replay, replay_of
 from api.tasks.items import MAX_REREADS, ConcurrentWriteError, Items, require_history
-from api.tasks.joint_changes import JointChange
+from api.tasks.joint_changes import JointChange, find_replay, write_once
 from api.tasks.pages import PageReader
 from api.tasks.query_plan import QueryPlan, Stream
 from api.tasks.table import TaskItem, TaskKey, partition
@@ -73,7 +73,7 @@ class CommentRepository:
         try:
             return self._change(key, update, claim)
         except Problem:
-            if claim is None or (replay := self._items.replay(claim)) is None:
+            if claim is None or (replay := find_replay(self._items, claim)) is None:
                 raise
             return replay
 
@@ -110,7 +110,7 @@ class CommentRepository:
         comment, unchanged = comment_of(after), TaskItem.revision == item["revision"]["S"]
         if claim:
             put = self._items.put(key.primary_key, after, unchanged)
-            record = self._items.write_once(claim, recorded_comment(comment), put)
+            record = write_once(self._items, claim, recorded_comment(comment), put)
             return replay_of(record) if record else comment
         try:
             self._table.put_item(*key.primary_key, attributes=after, condition=unchanged)

@@ -18,9 +18,8 @@ from api.errors import StoreThrottled
 from api.http.etags import etag_of, new_revision, revision_of
 from api.tasks import updates
 from api.tasks.comment_marks import CommentMarks
-from api.tasks.comments import CommentWrite
 from api.tasks.errors import TaskNotFound
-from api.tasks.idempotency import Claim, Recorded, Replay, replay_of
+from api.tasks.idempotency import Claim
 from api.tasks.models import Task
 from api.tasks.table import TaskItem, TaskKey, task_of
 from api.tasks.trash import TaskRestoration
@@ -168,28 +167,7 @@ class Items:
         restored: Item = response["Attributes"]
         return restored
 
-    def write_once(self, claim: Claim, response: Recorded, *puts: dict[str, Any]) -> Item | None:
-        """Write items and an idempotency record, or nothing; return an earlier record."""
-        record = self.put(claim.primary_key, claim.record(response), is_free(claim))
-        if (refused := self._refused([record, *puts])) is None:
-            return None
-        first = self.read_after(refused, claim.primary_key)
-        if first is None or not claim.accepts(first):
-            raise ConcurrentWriteError from refused
-        # This request's own record, from an attempt whose response was lost, is no earlier one.
-        return None if first["revision"] == record[ITEM]["revision"] else first
-
-    def write_with_comment(
-        self, comment: CommentWrite, task: TaskKey, puts: list[dict[str, Any]]
-    ) -> None:
-        """Write items, among them a comment's, or nothing."""
-        if (refused := self._refused(puts)) is None:
-            return
-        found = self.read_after(refused, comment.key(task).primary_key)
-        if found is None or not comment.already_applied(found):
-            raise ConcurrentWriteError from refused
-
-    def _refused(self, puts: list[dict[str, Any]]) -> TransactWriteError | None:
+    def refusal_of(self, puts: list[dict[str, Any]]) -> TransactWriteError | None:
         """Make puts in one transaction; return the error if a condition did not hold."""
         try:
             self._table.connection.transact_write_items(
@@ -200,10 +178,6 @@ class Items:
                 raise
             return error
         return None
-
-    def replay(self, claim: Claim) -> Replay | None:
-        record = self.read(claim.primary_key)
-        return replay_of(record) if record is not None and claim.accepts(record) else None
 
     def put(self, key: tuple[str, str], item: Item, condition: Condition) -> dict[str, Any]:
         return self._table.connection.get_operation_kwargs(

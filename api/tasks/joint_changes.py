@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from pynamodb.constants import ITEM
+
 from api.dynamodb.item_json import Item
 from api.errors import RequestInProgress, StoreThrottled
 from api.problem import Problem
@@ -11,6 +13,7 @@ from api.tasks.items import (
     ConcurrentWriteError,
     ConditionFailedError,
     Items,
+    is_free,
     require_live,
 )
 from api.tasks.table import TaskItem, TaskKey, task_of
@@ -49,7 +52,7 @@ class JointChange(NamedTuple):
             after = self.update.apply(self.key, live)
         except (ConditionFailedError, Problem):
             # It may be the first request that is in the way.
-            if self.claim is None or (replay := items.replay(self.claim)) is None:
+            if self.claim is None or (replay := find_replay(items, self.claim)) is None:
                 raise
             return replay
         unchanged = TaskItem.revision == live["revision"]["S"]
@@ -63,16 +66,34 @@ class JointChange(NamedTuple):
         return live
 
     def _write(self, items: Items, after: Item, put: dict[str, Any]) -> Item | None:
-        puts, comment = [put], self.update.comment
+        comment, puts = self.update.comment, [put]
         if comment:
-            puts.append(
-                items.put(
-                    comment.key(self.key).primary_key, comment.item(self.key), comment.condition
-                )
-            )
+            primary_key = comment.key(self.key).primary_key
+            puts.append(items.put(primary_key, comment.item(self.key), comment.condition))
         if self.claim:
             response = self.response or recorded_task(task_of(after))
-            return items.write_once(self.claim, response, *puts)
-        if comment:
-            items.write_with_comment(comment, self.key, puts)
+            return write_once(items, self.claim, response, *puts)
+        if comment and (refused := items.refusal_of(puts)) is not None:
+            found = items.read_after(refused, primary_key)
+            if found is None or not comment.already_applied(found):
+                raise ConcurrentWriteError from refused
         return None
+
+
+def write_once(
+    items: Items, claim: Claim, response: Recorded, *puts: dict[str, Any]
+) -> Item | None:
+    """Write items and an idempotency record, or nothing; return an earlier record."""
+    record = items.put(claim.primary_key, claim.record(response), is_free(claim))
+    if (refused := items.refusal_of([record, *puts])) is None:
+        return None
+    first = items.read_after(refused, claim.primary_key)
+    if first is None or not claim.accepts(first):
+        raise ConcurrentWriteError from refused
+    # This request's own record, from an attempt whose response was lost, is no earlier one.
+    return None if first["revision"] == record[ITEM]["revision"] else first
+
+
+def find_replay(items: Items, claim: Claim) -> Replay | None:
+    record = items.read(claim.primary_key)
+    return replay_of(record) if record is not None and claim.accepts(record) else None

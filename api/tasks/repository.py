@@ -12,7 +12,7 @@ from api.errors import RequestInProgress
 from api.tasks import updates
 from api.tasks.idempotency import Claim, Replay, recorded_task, replay_of
 from api.tasks.items import ConcurrentWriteError, Items
-from api.tasks.joint_changes import JointChange
+from api.tasks.joint_changes import JointChange, write_once
 from api.tasks.models import Status, Task
 from api.tasks.names import NameCounter, NameField, NamesInUse
 from api.tasks.pages import PageReader
@@ -58,7 +58,7 @@ class TaskRepository:
         """Add a task under an idempotency key, or return the earlier response."""
         put = self._items.put(key.primary_key, item_of(key, task), NOT_EXISTS)
         try:
-            record = self._items.write_once(claim, recorded_task(task), put)
+            record = write_once(self._items, claim, recorded_task(task), put)
         except ConcurrentWriteError:
             # The id is new, so the record was in the way; it has expired since.
             raise RequestInProgress from None
