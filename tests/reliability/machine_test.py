@@ -39,6 +39,7 @@ DEFAULTS: Json = {
     "project": None,
     "assignee": None,
     "due_at": None,
+    "comment_count": 0,
 }
 ANONYMOUS = {"key_id": None, "label": "anonymous"}
 NAMES = st.none() | st.sampled_from(["x", "y"])
