@@ -115,11 +115,11 @@ class InvalidRequest(Problem):
 
 
 class IfMatchRequired(Problem):
-    """A change must send the task's ETag in If-Match, so that it overwrites no other change."""
+    """A change must send the current ETag in If-Match, so that it overwrites no other change."""
 
     status = 428
     title = "If-Match required"
-    detail = "Send the task's ETag in If-Match, or `*` to change any state."
+    detail = "Send the ETag of the task or comment in If-Match, or `*` to change any state."
 
 
 class HeadersTooLarge(Problem):

@@ -13,8 +13,8 @@ from api.tasks.updates import TOMBSTONE_LIFETIME, shifted_history
 from api.tasks.writes import Stamp
 from api.values import rfc3339
 
-# What a write takes away before it sets what is new.
-CHANGING = {"text", "updated_by", "expires_at"}
+# What no write keeps: a text is set again, and a comment of a task that is there does not expire.
+DROPPED = {"text", "expires_at"}
 
 
 class CommentUpdate(NamedTuple):
@@ -54,7 +54,7 @@ class CommentUpdate(NamedTuple):
             "version": int(item["version"]["N"]) + 1,
             **(self._changed(timestamp) if self.text else self._deleted(self.stamp.now)),
         }
-        kept = {name: value for name, value in item.items() if name not in CHANGING}
+        kept = {name: item[name] for name in item.keys() - DROPPED - values.keys()}
         written = {name: to_attribute(value) for name, value in values.items() if value is not None}
         return kept | dict(shifted_history(item, self.stamp.revision)) | written
 

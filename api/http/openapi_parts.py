@@ -64,7 +64,7 @@ HEADERS = {
     "RateLimit-Remaining": header("Requests that the key may still send now.", 99, minimum=0),
     "RateLimit-Reset": header("Seconds until the limit is whole again.", 1, minimum=0),
     "WWW-Authenticate": header("How to authenticate (RFC 6750).", 'Bearer realm="task-tracker"'),
-    "ETag": header("The task's current state, for `If-Match`.", '"a5a7d12d3d028369"'),
+    "ETag": header("The current state, for `If-Match`.", '"a5a7d12d3d028369"'),
     "Accept-Post": header("The media types that the operation accepts.", "application/json"),
     "Accept-Patch": header(
         "The media types that the operation accepts.",
@@ -129,7 +129,9 @@ PROBLEM = {
             "Where an expired feed goes on.",
             "WzEsIjAxQVJaM05ERUtUU1Y0UlJGRlE2OUc1RkFWIl0",
         ),
-        "current_etag": _member("string", "The task's ETag now.", '"a5a7d12d3d028369"'),
+        "current_etag": _member(
+            "string", "The ETag now, of the task or the comment.", '"a5a7d12d3d028369"'
+        ),
         "current_status": _member("string", "The task's status now.", "done"),
         "legal_moves": {
             "type": "array",
