@@ -97,7 +97,8 @@ def new_comment(text: str, stamp: Stamp) -> NewComment:
 def update_by(comment: CommentWrite, stamp: Stamp) -> TaskUpdate:
     """Return the change of the task that a write of one of its comments makes."""
     any_state = Match(frozenset(), any_revision=True)
-    return TaskUpdate(any_state, _author_and_time(stamp), stamp.revision, comment=comment)
+    # Not the comment's revision: the feed knows by it what it has delivered.
+    return TaskUpdate(any_state, _author_and_time(stamp), new_revision(), comment=comment)
 
 
 def deletion_of(match: Match, stamp: Stamp) -> TaskDeletion:

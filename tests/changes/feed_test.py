@@ -236,6 +236,20 @@ async def test_comments_are_delivered_beside_their_tasks(service: FeedService) -
     assert not (await service.read(changes.token)).is_news
 
 
+async def test_a_deleted_comment_and_its_task_are_delivered_on_separate_pages(
+    service: FeedService,
+) -> None:
+    """The token names the one, which is not taken for the other."""
+    task = await service.tasks.create(WORKSPACE, NEW)
+    comment = await service.comments.create(ANONYMOUS, task.id, CommentBody(text="a"), None)
+    token = (await service.read(await service.token())).token
+    await service.comments.delete(ANONYMOUS, task.id, comment.id, ANY)
+    first = await service.read(token, limit=1)
+    second = await service.read(first.token, limit=1)
+    delivered = [*first.tasks, *second.tasks], [*first.comment_deletions, *second.comment_deletions]
+    assert [[each.id for each in kind] for kind in delivered] == [[task.id], [comment.id]]
+
+
 async def test_pages_of_comments_deliver_each_once(service: FeedService) -> None:
     """Also where a page begins with a comment."""
     token, task = await service.token(), await service.tasks.create(WORKSPACE, NEW)

@@ -34,7 +34,7 @@ from api.tasks.models import NewTask, Status, TaskChange
 from api.tasks.service import TaskService
 from tests.support.builders import settings
 from tests.support.clock import Clock
-from tests.support.faults import Fault, FaultProxy, randomly
+from tests.support.faults import Fault, FaultProxy, Plan, randomly
 from tests.support.figures import Figures, rounds
 from tests.support.mirror import MAX_LIMIT, Mirror, begin, catch_up, everything
 from tests.support.service import ANY, WRITES, is_write
@@ -103,11 +103,13 @@ class History:
                 self.held.remove(held)
         return await send(request, seconds)
 
-    async def run(self) -> None:
+    async def run(self, plan: Plan) -> None:
         """Do random steps, then wait until all has ended, and is below the horizon."""
+        self.proxy.plan = lambda _: None
         for mirror in (self.mirror, self.waiting):
             await begin(mirror, self.feed, self.tasks, self.workspace)
         steps = [self.write] * 4 + [self.pass_time, self.kill, self.read, self.read]
+        self.proxy.plan = plan
         with self.holding():
             for _ in range(STEPS):
                 await self.chance.choice(steps)()
@@ -261,9 +263,8 @@ async def test_a_mirror_that_is_kept_by_the_feed_equals_the_table(
     made, proxy = apps
     differing = []
     for seed in range(rounds(8, 1000)):
-        proxy.plan = randomly(seed, 0.1, FAULTS, OPERATIONS)
         history = History(seed, made, clock, proxy)
-        await history.run()
+        await history.run(randomly(seed, 0.1, FAULTS, OPERATIONS))
         if not await history.is_mirrored():
             differing.append(seed)
         figures.count("mirrors", tried=1, failed=int(seed in differing))
