@@ -217,7 +217,7 @@ def test_a_restart_is_survived_with_nothing_missed(
 
 @pytest.mark.parametrize(
     ("options", "attempts"),
-    [({"scraped": False}, 1), ({"limits": LIMITS._replace(waiting=0)}, 2)],
+    [({"as_function": True}, 1), ({"limits": LIMITS._replace(waiting=0)}, 2)],
     ids=["function", "busy"],
 )
 def test_without_a_stream_changes_are_polled(

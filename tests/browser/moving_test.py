@@ -94,9 +94,11 @@ def test_a_task_is_moved_in_its_dialog(client: Client, open_board: Open, target:
 
 
 def test_a_task_that_is_gone_leaves_the_board(client: Client, open_board: Open) -> None:
-    """The person is told why the move failed."""
+    """The person is told why the move failed, also before the stream tells of the deletion."""
     task = client.create("Ghost")
-    board = open_board(client)
+    board = open_board(client, goto=False)
+    board.page.route("**/v1/changes/stream", lambda _: None)
+    board.page.goto(str(client.base_url))
     board.has("todo", "Ghost")
     client.delete(f"/v1/tasks/{task['id']}", headers={"If-Match": "*"})
     board.focus("Ghost")
