@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from api.comments import examples
@@ -39,6 +39,8 @@ from api.tasks.routes import (
     REPLAYED_HEADER,
     REQUIRED,
     IdempotencyKey,
+    IfMatch,
+    IfNoneMatch,
     JsonWriter,
     PatchWriter,
     Reader,
@@ -52,24 +54,6 @@ LOCATION_HEADER = {"Location": header("The comment's path.", PATH) | REQUIRED}
 NOT_FOUND = (TaskNotFound, CommentNotFound)
 
 CommentId = Annotated[str, Path(description="The comment's `id`.", examples=[examples.COMMENT_ID])]
-IfMatch = Annotated[
-    str,
-    etags.HEADER,
-    Header(
-        alias="If-Match",
-        max_length=etags.HEADER_MAX_LENGTH,
-        description="The comment's ETag as last read, or `*` for any state.",
-        examples=[examples.ETAG, "*"],
-    ),
-]
-IfNoneMatch = Annotated[
-    str | None,
-    Header(
-        alias="If-None-Match",
-        description="The ETag of a state that the client has: 304 if the comment is unchanged.",
-        examples=[examples.ETAG],
-    ),
-]
 Text = Annotated[CommentBody, Body(openapi_examples=example_references("comment_body"))]
 NewText = Annotated[
     CommentBody,

@@ -70,7 +70,7 @@ IfMatch = Annotated[
     Header(
         alias="If-Match",
         max_length=etags.HEADER_MAX_LENGTH,
-        description="The task's ETag as last read, or `*` to change any state.",
+        description="The ETag as last read, or `*` to write whatever is there.",
         examples=[examples.ETAG, "*"],
     ),
 ]
@@ -78,7 +78,7 @@ IfNoneMatch = Annotated[
     str | None,
     Header(
         alias="If-None-Match",
-        description="The ETag of a state that the client has: 304 if the task is unchanged.",
+        description="The ETag of a state that the client has: 304 if that is still the state.",
         examples=[examples.ETAG],
     ),
 ]
