@@ -80,7 +80,7 @@ load: venv  ## Test the API beyond its capacity; write the figures into docs/ove
 	@$(PYTEST) tests/load --no-cov -q $(ARGS) || $(PYTEST) tests/load --no-cov -q --last-failed $(ARGS)
 	@$(BIN)/python -m tests.load.report
 
-soak: venv  ## Repeat the reliability tests for up to 50 minutes; write docs/reliability.md
+soak: venv  ## Repeat the reliability tests for about two hours; write docs/reliability.md
 	@SOAK=1 $(PYTEST) tests/reliability tests/tasks/pages_test.py tests/tasks/repository_test.py -m "" --no-cov -q $(ARGS)
 	@$(BIN)/python -m tests.support.figures
 
