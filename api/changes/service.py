@@ -12,7 +12,7 @@ from api.clock import Clock
 from api.comments.models import comment_of, is_deleted_comment
 from api.dynamodb.item_json import Item
 from api.errors import StoreUnavailable
-from api.tasks.comments import COMMENT_PREFIX, is_comment
+from api.tasks.comments import comment_ids, is_comment
 from api.tasks.fair_semaphore import FairSemaphore
 from api.tasks.table import TASK_PREFIX, actor_of, task_of, time_of_update
 from api.tasks.updates import is_tombstone
@@ -134,7 +134,7 @@ def _deletion_of(item: Item) -> Deletion:
 
 
 def _comment_deletion_of(item: Item) -> CommentDeletion:
-    task_id, comment_id = item["sk"]["S"].removeprefix(COMMENT_PREFIX).split("#")
+    task_id, comment_id = comment_ids(item)
     return CommentDeletion(
         id=comment_id,
         task_id=task_id,

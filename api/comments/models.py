@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from api.dynamodb.item_json import Item
 from api.http.etags import etag_of
 from api.principal import Actor
+from api.tasks.comments import comment_ids
 from api.tasks.idempotency import Recorded
 from api.tasks.list_models import NextCursor
 from api.tasks.models import CommentText, TaskId
@@ -86,7 +87,7 @@ comment_page_json = TypeAdapter(CommentPage).dump_json
 
 def comment_of(item: Item) -> Comment:
     """Convert DynamoDB's JSON to a comment that is not deleted."""
-    _, task_id, comment_id = item["sk"]["S"].split("#")
+    task_id, comment_id = comment_ids(item)
     return Comment(
         id=comment_id,
         task_id=task_id,

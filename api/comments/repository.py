@@ -8,7 +8,7 @@ from pynamodb.exceptions import PutError
 from pynamodb.expressions.operand import Path
 
 from api.comments.errors import CommentNotFound
-from api.comments.models import Comment, comment_of, recorded_comment
+from api.comments.models import Comment, comment_of, is_deleted_comment, recorded_comment
 from api.comments.updates import CommentUpdate
 from api.dynamodb import store_errors
 from api.dynamodb.item_json import Item
@@ -52,7 +52,7 @@ class CommentRepository:
     @run_on_loop
     def get(self, key: CommentKey) -> Comment:
         item = self._read(key)
-        if "text" not in item:
+        if is_deleted_comment(item):
             raise CommentNotFound
         return comment_of(item)
 

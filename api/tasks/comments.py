@@ -109,6 +109,12 @@ def is_comment(item: Item) -> bool:
     return sort_key.startswith(COMMENT_PREFIX)
 
 
+def comment_ids(item: Item) -> tuple[str, str]:
+    """Return the id of a comment's task, and its own."""
+    _, task_id, comment_id = item["sk"]["S"].split("#")
+    return task_id, comment_id
+
+
 def comment_prefix(task: TaskKey) -> str:
     """Return what the sort keys of a task's comments begin with."""
     return f"{COMMENT_PREFIX}{task.task_id}#"

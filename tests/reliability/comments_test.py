@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from api.dynamodb import retry
 from api.main import create_app
 from api.settings import Settings
 from api.tasks.comments import COMMENT_PREFIX
@@ -25,7 +24,6 @@ pytestmark = pytest.mark.slow
 CLIENTS, REQUESTS = 4, 8
 TABLES = rounds(1, 10)
 HISTORIES = rounds(4, 12)
-READ_SECONDS = 0.2
 # Requests with an idempotency key are repeated so often before their outcome counts as unknown.
 MAX_REPEATS = 4
 THERE, GONE, UNKNOWN = "there", "gone", "unknown"
@@ -97,14 +95,6 @@ class Commenter:
 def _is_unknown(response: httpx.Response) -> bool:
     assert response.status_code in {200, 201, 204, 404, 409, 503}, response.text
     return not response.is_success and response.json().get("outcome") == "unknown"
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the app's time-outs, and remove its limit on retries."""
-    monkeypatch.setattr(retry, "READ_SECONDS", READ_SECONDS)
-    monkeypatch.setattr(retry, "BACKOFF_SECONDS", 0.01)
-    monkeypatch.setattr(retry, "RETRY_COST", 0)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -2,7 +2,6 @@
 
 import pytest
 
-from api.dynamodb import retry
 from api.main import create_app
 from tests.support import builders
 from tests.support.concurrent_clients import Request, concurrent_clients
@@ -16,28 +15,19 @@ pytestmark = pytest.mark.slow
 # The embedded store copies its table for each transaction: many small tables are faster.
 TABLES = rounds(1, 45)
 HISTORIES = 12
-# A client waits for READ_SECONDS on a silent fault, so these are fewer.
+# A silent fault takes a whole time-out, so these are fewer.
 SILENT = [Fault.SILENT, Fault.LATE]
 LOUD = [fault for fault in Fault if fault not in SILENT]
 WRITES = ("PutItem", "UpdateItem", "TransactWriteItems")
 CALLS = ("GetItem", *WRITES)
 LOUD_RATE = 0.45
 SILENT_RATE = 0.04
-READ_SECONDS = 0.2
 
 
 def faults(seed: int) -> Plan:
     loud = randomly(seed, LOUD_RATE, LOUD, CALLS)
     silent = randomly(seed, SILENT_RATE, SILENT, CALLS)
     return lambda operation: silent(operation) or loud(operation)
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the app's time-outs, and remove its limit on retries."""
-    monkeypatch.setattr(retry, "READ_SECONDS", READ_SECONDS)
-    monkeypatch.setattr(retry, "BACKOFF_SECONDS", 0.01)
-    monkeypatch.setattr(retry, "RETRY_COST", 0)
 
 
 @pytest.mark.usefixtures("impatient")
