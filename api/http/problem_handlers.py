@@ -20,11 +20,24 @@ MAX_ERRORS = 20
 MAX_FIELD_LENGTH = 100
 # How FastAPI locates the header whose absence has a status of its own.
 IF_MATCH = ("header", "If-Match")
-# Instead of pydantic's words, which are for authors of Python.
+# Instead of pydantic's words, which are for authors of Python. All minimal lengths are 1.
 TEXTS = {
+    "bool_parsing": "must be true or false",
+    "enum": "must be {expected}",
     "extra_forbidden": "there is no such field",
-    "model_attributes_type": "must be a JSON object",
+    "greater_than_equal": "must be at least {ge}",
+    "int_parsing": "must be an integer",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be an array",
+    "literal_error": "must be {expected}",
     "missing": "must be sent",
+    "model_attributes_type": "must be a JSON object",
+    "string_pattern_mismatch": "must match {pattern}",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must not be empty",
+    "string_type": "must be a string",
+    "too_long": "must have at most {max_length} items",
+    "too_short": "must not be empty",
 }
 
 
@@ -89,7 +102,8 @@ def _error_detail(error: dict[str, Any]) -> dict[str, str]:
     # Without the input itself, which may be secret.
     location, *path = error["loc"]
     field = "/".join(str(step) for step in path)[:MAX_FIELD_LENGTH]
-    detail = TEXTS.get(error["type"]) or reason_of(error["msg"])
+    text = TEXTS.get(error["type"])
+    detail = text.format(**error.get("ctx", {})) if text else reason_of(error["msg"])
     return {"location": str(location), "field": field, "detail": detail}
 
 
@@ -98,7 +112,7 @@ def _not_found(scope: Scope, app: FastAPI) -> Problem:
     paths = app.state.documented_methods
     path = scope["path"].removeprefix(scope.get("root_path", ""))
     if path.endswith("/") and any(compile_path(each)[0].match(path[:-1]) for each in paths):
-        return NotFound("A path does not end with a slash: leave it out.")
+        return NotFound("Remove the slash at the end of the path.")
     if app.openapi_url is None:
         return NotFound()
     there = ", ".join(sorted(paths))

@@ -44,7 +44,7 @@ def test_a_path_with_a_slash_at_its_end_gets_404_that_explains_it(
     served: Client, path: str
 ) -> None:
     problem = assert_problem(served.get(path), 404, "not-found")
-    assert problem["detail"] == "A path does not end with a slash: leave it out."
+    assert problem["detail"] == "Remove the slash at the end of the path."
 
 
 def test_without_documentation_a_404_lists_no_paths(moto: str) -> None:
@@ -127,6 +127,21 @@ def test_the_detail_of_an_invalid_body_says_where_and_what(
          "body workspace: must be 1 to 63 lower-case letters, digits and dashes"),
         ("POST", "/v1/tasks", {}, {}, "body title: must be sent"),
         ("POST", "/v1/tasks", {}, {"title": "x", "colour": 1}, "body colour: there is no such"),
+        ("POST", "/v1/tasks", {}, {"title": 1}, "body title: must be a string"),
+        ("POST", "/v1/tasks", {}, {"title": ""}, "body title: must not be empty"),
+        ("POST", "/v1/tasks", {}, {"title": "x" * 201}, "body title: must have at most 200 char"),
+        ("POST", "/v1/tasks", {}, {"title": "x", "priority": "now"},
+         "body priority: must be 'none', 'low', 'medium', 'high' or 'urgent'"),
+        ("POST", "/v1/tasks", {}, {"title": "x", "labels": "a"}, "body labels: must be an array"),
+        ("POST", "/v1/tasks", {}, {"title": "x", "labels": [f"{n}" for n in range(21)]},
+         "body labels: must have at most 20 items"),
+        ("POST", "/v1/tasks/bulk", {}, {"items": []}, "body items: must not be empty"),
+        ("POST", "/v1/tasks/bulk?atomic=perhaps", {}, {"items": []},
+         "query atomic: must be true or false"),
+        ("GET", "/v1/tasks?limit=0", {}, None, "query limit: must be at least 1"),
+        ("GET", "/v1/tasks?limit=101", {}, None, "query limit: must be at most 100"),
+        ("GET", "/v1/tasks?limit=all", {}, None, "query limit: must be an integer"),
+        ("GET", "/v1/tasks?view=all", {}, None, "query view: must be 'full' or 'brief'"),
     ],
 )  # fmt: skip
 def test_the_detail_of_an_invalid_field_says_what_to_send(  # noqa: PLR0913, PLR0917

@@ -156,7 +156,7 @@ def test_a_list_is_of_open_tasks_unless_state_or_status_asks_for_others(
         ),
         (
             {"status": ["open"]},
-            "query status/0: Input should be 'todo', 'in_progress', 'done' or 'cancelled'",
+            "query status/0: must be 'todo', 'in_progress', 'done' or 'cancelled'",
         ),
     ],
 )
