@@ -9,6 +9,7 @@ import pytest
 
 from api.local.processes import ROOT
 from api.problem import problem_types
+from api.tasks.models import MOVES, STATES, Status
 from tests.support.builders import Client
 
 README = (ROOT / "README.md").read_text()
@@ -51,6 +52,15 @@ def test_the_endpoints_are_those_of_the_openapi_document(client: Client) -> None
         (method.upper(), path, _scope(operation), operation["summary"])
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
+    ]
+
+
+def test_the_statuses_are_those_of_the_api() -> None:
+    """With their states, and what they can change to."""
+    rows = re.findall(r"^\| `(\w+)` \| (open|closed) \| (.+) \|$", README, re.MULTILINE)
+    assert rows == [
+        (status, STATES[status], ", ".join(f"`{each}`" for each in Status if each in MOVES[status]))
+        for status in Status
     ]
 
 
