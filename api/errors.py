@@ -119,7 +119,7 @@ class IfMatchRequired(Problem):
 
     status = 428
     title = "If-Match required"
-    detail = "Send the ETag of the task or comment in If-Match, or `*` to change any state."
+    detail = "Send the ETag of the task or comment in If-Match, or `*` to skip this check."
 
 
 class HeadersTooLarge(Problem):
@@ -178,7 +178,7 @@ class TableNotFound(StoreUnavailable):
 
 
 class OutcomeUnknown(StoreUnavailable):
-    """DynamoDB received the write and did not respond: it may have been done, or may yet be.
+    """DynamoDB did not respond to the write. It may have taken effect, or may still take effect.
 
     A request with an Idempotency-Key and a DELETE can be repeated unchanged. For any other
     request, read the task before you repeat it.
@@ -187,8 +187,8 @@ class OutcomeUnknown(StoreUnavailable):
     title = "Outcome unknown"
     example_args = ()
     detail = (
-        "DynamoDB received the write and did not respond. Repeat a request with an "
-        "Idempotency-Key, or a DELETE, unchanged; otherwise read the task first."
+        "DynamoDB did not respond to the write. Repeat a request with an Idempotency-Key, or a "
+        "DELETE, unchanged; otherwise read the task first."
     )
 
     def __init__(self) -> None:

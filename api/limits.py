@@ -48,7 +48,7 @@ class Limits(NamedTuple):
     # Of one API key, or one address or IPv6 network: a quarter of them, and as many as there are
     # connections to DynamoDB (async_transport.MAX_CONNECTIONS).
     in_flight_each: int = 64
-    # Requests that wait for a change: each holds a connection, and no place in flight.
+    # Requests that wait for a change: each holds a connection, and no slot in flight.
     waiting: int = 2048
     # Of one API key, or one address or IPv6 network.
     waiting_each: int = 256

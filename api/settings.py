@@ -83,8 +83,8 @@ class Settings(BaseSettings):
     base_path: str | None = Field(
         default=None,
         pattern=r"^(/[A-Za-z0-9._~$+!*'()-]+)+$",
-        description="What precedes every path in public, for example `/live`: the stage of an API "
-        "Gateway, or the prefix that a proxy removes. Requests may have it or not.",
+        description="The prefix of the public paths, for example `/live`: an API Gateway stage, or "
+        "a prefix that a proxy removes. Requests work with it and without it.",
     )
     docs: Literal["on", "off"] = Field(
         default="on", description="Whether `/docs` and `/openapi.json` are served."
@@ -110,15 +110,16 @@ class Settings(BaseSettings):
     task_vcpus: float | None = Field(
         default=None,
         gt=0,
-        description="The ECS task's CPUs, the basis of alerts; the machine's if not set.",
+        description="The ECS task's vCPUs, which alerts compare usage with. If not set, the "
+        "machine's CPUs.",
     )
     task_memory_mib: int | None = Field(
         default=None, gt=0, description="The ECS task's memory in MiB; the machine's if not set."
     )
     backlog: Literal["on", "off"] = Field(
         default="on",
-        description="Whether this process may count open and overdue tasks for the metrics; one of "
-        "all processes does, every 5 minutes, for at most 500 request units.",
+        description="Whether this process may count open and overdue tasks for the metrics. Only "
+        "one process per table counts, every 5 minutes, with at most 500 request units.",
     )
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto",

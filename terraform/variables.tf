@@ -461,7 +461,7 @@ variable "table_suffix" {
 # Deletion
 
 variable "deletion_protection" {
-  description = "Deletion protection of the table and the load balancer. Before a destroy, turn it off with a separate apply."
+  description = "Deletion protection of the table and the load balancer. `stack.py destroy` turns it off where it must; without stack.py, turn it off with a separate apply before a destroy."
   type        = bool
   default     = true
 }

@@ -5,12 +5,12 @@ from api.values import EXAMPLE_CURSOR
 
 
 class FeedExpired(Problem):
-    """The token is older than 30 days, or not one of this feed. `token` is where it goes on."""
+    """The token is older than 30 days, or was not issued for this feed. Continue with `token`."""
 
     status = 410
     title = "Feed expired"
     # One text for every cause, so that a forger learns nothing from it.
-    detail = "List everything, then go on from here: the feed begins anew with this token."
+    detail = "Read all lists again, then continue with the token in this response."
     example_args = (EXAMPLE_CURSOR,)
 
     def __init__(self, token: str) -> None:

@@ -50,11 +50,11 @@ Reader = Annotated[Principal, requires_scope(Scope.READ)]
     response_model=Changes,
     summary="Read what changed",
     description="What changed in the workspace since `token`: tasks as they are now, and "
-    "deletions; comments, too. Each change is delivered at least once: keep of each task and "
-    "comment what has the highest `version`. For a mirror, request a token, list all tasks "
-    "(`state=all`), then read on from the token. A task that changes so that it "
-    "no longer passes the filters is not delivered. A token is valid for 30 days; with one that "
-    "is older, or of another feed, the feed begins anew (410).",
+    "deletions; comments, too. Each change is delivered at least once: for each task and comment, "
+    "keep the state with the highest `version`. For a mirror, request a token, list all tasks "
+    "(`state=all`), then read on from the token. A task that changes so that it no longer passes "
+    "the filters is not delivered. A token is valid for 30 days. An older one, or one of another "
+    "feed, gets 410 with a new token.",
     dependencies=[Depends(reject_duplicates_except("status", "label"))],
     responses={
         200: {"description": "What changed since.", **json_examples("changes")},
@@ -72,7 +72,7 @@ async def read_changes(
     if waits is None or not query.wait or query.token is None:
         found = await changes.read(caller.workspace, query)
     else:
-        with waits.place(request.scope):
+        with waits.slot(request.scope):
             waiting = changes.wait(caller.workspace, query)
             found = await while_connected(request.receive, waiting)
     return Response(found and changes_json(found), media_type=JSON)

@@ -20,7 +20,7 @@ UNBUFFERED = {"X-Accel-Buffering": "no"}
 
 
 class EventStream(StreamingResponse):
-    """A response that goes on; it holds a place of those that wait."""
+    """A response that goes on; it holds a waiting slot."""
 
     media_type = "text/event-stream"
 
@@ -33,10 +33,10 @@ class EventStream(StreamingResponse):
         """Send the events.
 
         Raises:
-            Overloaded: no place is free; nothing was sent.
+            Overloaded: no slot is free; nothing was sent.
         """
         try:
-            with self._waits.place(scope):
+            with self._waits.slot(scope):
                 await super().__call__(scope, receive, send)
         finally:
             await self._events.aclose()

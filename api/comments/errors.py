@@ -5,7 +5,7 @@ from api.tasks.errors import StaleEtag
 
 
 class NotTheAuthor(Problem):
-    """A comment is changed or deleted by the API key that wrote it, or one with the scope admin."""
+    """Only the author's API key, or one with the scope admin, may change or delete a comment."""
 
     status = 403
     title = "Not the author"

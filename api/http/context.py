@@ -51,7 +51,7 @@ class RequestContext:
     key_id: str | None = None
     security_headers: tuple[RawHeader, ...] = DATA_HEADERS
     response_headers: list[RawHeader] = field(default_factory=list)
-    # Why the request is not authorized, and the names in which it has a place in flight.
+    # Why the request is not authorized, and the names in which it has a slot in flight.
     refusal: str | None = None
     holders: tuple[str, ...] | None = None
 

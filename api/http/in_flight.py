@@ -6,7 +6,7 @@ from api.errors import Overloaded
 class InFlight:
     """Counts requests that were authorized and have arrived as a whole.
 
-    Requests that are refused, and probes, take no place from those that do work.
+    Requests that are refused, and probes, take no slot from those that do work.
     """
 
     def __init__(self, limit: int, limit_each: int) -> None:
@@ -20,10 +20,10 @@ class InFlight:
         return self._total >= self._limit
 
     def enter(self, holders: tuple[str, ...]) -> None:
-        """Take a place in the names of an API key and a client.
+        """Take a slot in the names of an API key and a client.
 
         Raises:
-            Overloaded: all places are taken, or all that one holder may have.
+            Overloaded: all slots are taken, or all that one holder may have.
         """
         held = self._by_holder
         if self.is_full or any(held.get(holder, 0) >= self._limit_each for holder in holders):

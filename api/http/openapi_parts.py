@@ -56,13 +56,13 @@ def header(description: str, example: str | int, **schema: Any) -> dict[str, Any
 
 HEADERS = {
     "X-Request-Id": header(
-        "The id of the request in the log; a harmless one that was sent is kept.",
+        "The id of the request in the log. A valid id sent by the client is used.",
         EXAMPLE_REQUEST_ID,
     ),
     "Retry-After": header("Seconds after which the request can be repeated.", 1, minimum=0),
     "RateLimit-Limit": header("Requests that the key may send at once.", 100, minimum=1),
     "RateLimit-Remaining": header("Requests that the key may still send now.", 99, minimum=0),
-    "RateLimit-Reset": header("Seconds until the limit is whole again.", 1, minimum=0),
+    "RateLimit-Reset": header("Seconds until the full burst is available again.", 1, minimum=0),
     "WWW-Authenticate": header("How to authenticate (RFC 6750).", 'Bearer realm="task-tracker"'),
     "ETag": header("The current state, for `If-Match`.", '"a5a7d12d3d028369"'),
     "Accept-Post": header("The media types that the operation accepts.", "application/json"),
@@ -119,14 +119,14 @@ PROBLEM = {
         },
         "outcome": _member(
             "string",
-            "The write may have been done, or may yet be. Without this member, "
-            "a failed write was not done.",
+            "The write may have taken effect, or may still take effect. Without this member, "
+            "a failed write had no effect.",
             "unknown",
             const="unknown",
         ),
         "token": _member(
             "string",
-            "Where an expired feed goes on.",
+            "A new token, with which an expired feed continues.",
             "WzEsIjAxQVJaM05ERUtUU1Y0UlJGRlE2OUc1RkFWIl0",
         ),
         "current_etag": _member(
@@ -141,7 +141,10 @@ PROBLEM = {
         },
         "needed_scope": _member("string", "The scope that the key lacks.", "tasks:write"),
         "item": _member(
-            "integer", "The place of the item that refused an atomic bulk.", 0, minimum=0
+            "integer",
+            "The index of the item because of which an atomic bulk was refused.",
+            0,
+            minimum=0,
         ),
     },
 }

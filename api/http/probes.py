@@ -33,8 +33,8 @@ scraped_router = APIRouter(include_in_schema=False)
 
 @router.get(
     "/livez",
-    summary="Is the process alive",
-    description="Never asks DynamoDB: restarting a container would not repair it.",
+    summary="Check that the process is alive",
+    description="Never calls DynamoDB: restarting the container would not end an outage of it.",
     response_model=Health,
     responses=HEALTHY | failure_responses(BodyTooLarge),
     openapi_extra=WITHOUT_KEY,
@@ -46,8 +46,8 @@ async def livez() -> Response:
 
 @router.get(
     "/readyz",
-    summary="Can the process reach its table",
-    description="Reads the table's description, at most once a second.",
+    summary="Check that the process can reach its table",
+    description="Reads one item of the table, at most once a second.",
     response_model=Health,
     responses=HEALTHY | failure_responses(BodyTooLarge, *STORE_FAILURES),
     openapi_extra=WITHOUT_KEY,

@@ -1,4 +1,4 @@
-"""Requests that wait until something happens: they hold none of the places of those that work."""
+"""Requests that wait until something happens: they hold no slot of those that work."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -19,12 +19,12 @@ T = TypeVar("T")
 
 
 class Waits:
-    """The places of waiting requests, shared fairly; all waits end when the server stops."""
+    """The slots of waiting requests, shared fairly; all waits end when the server stops."""
 
     def __init__(self, metrics: Metrics, in_flight: InFlight, limits: Limits) -> None:
         self._metrics = metrics
         self._in_flight = in_flight
-        self._places = InFlight(limits.waiting, limits.waiting_each)
+        self._slots = InFlight(limits.waiting, limits.waiting_each)
         self._at_stop: list[Callable[[], None]] = []
 
     def at_stop(self, end: Callable[[], None]) -> None:
@@ -35,15 +35,15 @@ class Waits:
             end()
 
     @contextmanager
-    def place(self, scope: Scope) -> Iterator[None]:
-        """Hold a place for waiting, and give back the one in flight.
+    def slot(self, scope: Scope) -> Iterator[None]:
+        """Hold a waiting slot, and release the one in flight.
 
         Raises:
-            Overloaded: all places are taken, or all that one holder may have.
+            Overloaded: all slots are taken, or all that one holder may have.
         """
         context = RequestContext.of(scope)
         holders = context.holders or ()
-        self._places.enter(holders)
+        self._slots.enter(holders)
         try:
             if context.holders is not None:
                 self._in_flight.leave(holders)
@@ -53,7 +53,7 @@ class Waits:
             with self._counted():
                 yield
         finally:
-            self._places.leave(holders)
+            self._slots.leave(holders)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

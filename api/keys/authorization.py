@@ -167,7 +167,7 @@ class RequiredScope:
         self._body = body
 
     async def __call__(self, request: Request) -> Principal:
-        """Take a place in flight, now that the request has arrived, and return the caller."""
+        """Take a slot in flight, now that the request has arrived, and return the caller."""
         if self._body:
             require_media_type(request, self._body)
         context = RequestContext.of(request.scope)
@@ -224,7 +224,7 @@ def _principal(key: Key) -> Principal:
 
 
 def _holders(context: RequestContext, principal: Principal) -> tuple[str, ...]:
-    """Name who holds a request's place in flight: its API key, and its client's network."""
+    """Name who holds a request's slot in flight: its API key, and its client's network."""
     if principal.key_id is None:
         return ()
     return principal.key_id, client_network(context.client)

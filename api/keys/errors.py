@@ -36,7 +36,7 @@ class InvalidApiKey(AuthorizationProblem):
     def __init__(self, reason: str) -> None:
         # One text for every cause, so that a guesser learns nothing from it.
         super().__init__(
-            "It is mistyped, unknown, expired or revoked.",
+            "The API key is mistyped, unknown, expired or revoked.",
             headers=_challenge(error="invalid_token"),
         )
         self.reason = reason
@@ -71,7 +71,7 @@ class MisdirectedRequest(AuthorizationProblem):
 
 
 class TooManyKeys(Problem):
-    """The workspace has as many keys as it may have, counting those that ended recently."""
+    """The workspace has the maximum number of keys. Recently expired or revoked keys count, too."""
 
     status = 409
     title = "Too many keys"
@@ -79,7 +79,8 @@ class TooManyKeys(Problem):
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"A workspace may have {limit} keys, including those that ended within 30 days."
+            f"A workspace may have at most {limit} keys. Those that expired or were revoked within "
+            "the last 30 days count, too."
         )
 
 

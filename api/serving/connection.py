@@ -178,7 +178,7 @@ class Connection(HttpToolsProtocol):
             self._load.begin(client)
 
     def _release(self, cycle: RequestResponseCycle) -> None:
-        """Count a request no longer: it waits, and has another place."""
+        """Count a request no longer: it waits, and has another slot."""
         self._waiting.add(cycle)
         self._end(cycle)
 

@@ -10,7 +10,7 @@ from api.http.in_flight import InFlight
 from api.limits import Limits
 from api.metrics import METHODS, OTHER_METHOD, SHED, Metrics
 
-# This host's own addresses, for which places are reserved: health checks and Prometheus.
+# This host's own addresses, for which connections are reserved: health checks and Prometheus.
 LOCAL = frozenset({"127.0.0.1", "::1"})
 
 logger = logging.getLogger(__name__)

@@ -57,8 +57,8 @@ class Run(NamedTuple):
     by: Actor
     is_resumed: bool = False
 
-    def stamp(self, place: int) -> Stamp:
-        return self.origin.stamp(place, self.now, self.by)
+    def stamp(self, index: int) -> Stamp:
+        return self.origin.stamp(index, self.now, self.by)
 
 
 class BulkService:
@@ -76,7 +76,7 @@ class BulkService:
         self._repository = repository
         self._metrics = metrics
         self._clock = clock
-        self._places = FairSemaphore(max_items)
+        self._slots = FairSemaphore(max_items)
         metrics.initialise_bulks(STATUSES)
 
     async def run(self, workspace: str, bulk: BulkRequest, *, by: Actor = NO_KEY) -> BulkResponse:
@@ -123,7 +123,7 @@ class BulkService:
             return BulkResponse(body) if earlier is None else self._replay(earlier, claimed)
 
     async def _commit(self, writes: list[Write], record: BulkRecord | None) -> BulkRecord | None:
-        transaction = Transaction(self._repository, self._places, writes, record)
+        transaction = Transaction(self._repository, self._slots, writes, record)
         earlier = await transaction.commit()
         if earlier is None:
             for write, item in zip(writes, transaction.items, strict=True):
@@ -169,13 +169,13 @@ class BulkService:
     async def _results(self, run: Run, bulk: BulkRequest) -> list[Result]:
         async with asyncio.TaskGroup() as group:
             items = [
-                group.create_task(self._result(run, item, run.stamp(place)))
-                for place, item in enumerate(bulk.items)
+                group.create_task(self._result(run, item, run.stamp(index)))
+                for index, item in enumerate(bulk.items)
             ]
         return [item.result() for item in items]
 
     async def _result(self, run: Run, item: BulkItem, stamp: Stamp) -> Result:
-        async with self._places.admit(run.workspace):
+        async with self._slots.admit(run.workspace):
             try:
                 result = await self._write(run, item, stamp)
             except Problem as problem:

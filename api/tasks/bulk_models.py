@@ -99,10 +99,10 @@ class BulkRequest(BaseModel):
 
     def ids(self) -> Iterator[tuple[str, str]]:
         """Yield the field and the id of each task that is changed or deleted."""
-        for place, item in enumerate(self.items):
+        for index, item in enumerate(self.items):
             if not isinstance(item.operation, NewTask):
                 (name,) = item.model_fields_set
-                yield f"items/{place}/{name}/id", item.operation.id
+                yield f"items/{index}/{name}/id", item.operation.id
 
 
 @dataclass(slots=True)

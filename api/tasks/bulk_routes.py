@@ -25,8 +25,8 @@ from api.tasks.routes import REPLAYED, REPLAYED_HEADER, IdempotencyKey, JsonWrit
 Atomic = Annotated[
     bool,
     Query(
-        description="Do all items or none: where one is refused, the response is its problem, and "
-        "`item` its place, from 0. Under an `Idempotency-Key` 99 items are allowed.",
+        description="Do all items or none. If one is refused, the response is its problem, and "
+        "`item` is its index, from 0. Under an `Idempotency-Key` 99 items are allowed.",
         examples=[True],
     ),
 ]
@@ -38,13 +38,13 @@ router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=AuthorizedRou
     "/bulk",
     response_model=BulkResults,
     summary="Create, change and delete up to 100 tasks",
-    description="Each item is done on its own, eight at a time, and has the result of a single "
-    "request: its status, or its problem. An item that is invalid, or a task that occurs twice, "
-    "refuses the request before anything is done. All items together take no longer than one "
-    "request may: what was not done by then has a 503. Under an `Idempotency-Key` the request can "
-    "be repeated, also if its first run was cut off: each item is done once. New tasks sort in "
-    "the order of their items. A body has at most 128 KiB, and the request counts as many "
-    "requests as it has items.",
+    description="Items are processed independently, eight at a time. Each result is what a single "
+    "request would return: a status or a problem. If an item is invalid, or a task occurs twice, "
+    "the whole request is refused and nothing is done. All items share the time limit of one "
+    "request; items not done by then have a 503. With an `Idempotency-Key` the request can be "
+    "repeated, even if its first run was interrupted: each item takes effect once. New tasks sort "
+    "in the order of their items. A body has at most 128 KiB. For the rate limit, each item "
+    "counts as a request.",
     dependencies=[Depends(reject_duplicates_except())],
     responses={
         200: {

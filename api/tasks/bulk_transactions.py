@@ -107,12 +107,12 @@ class Transaction:
     def __init__(
         self,
         repository: BulkRepository,
-        places: FairSemaphore,
+        slots: FairSemaphore,
         writes: list[Write],
         record: BulkRecord | None,
     ) -> None:
         self._repository = repository
-        self._places = places
+        self._slots = slots
         self._writes = writes
         self._record = record
         self._outcome_unknown = False
@@ -123,7 +123,7 @@ class Transaction:
         """Make all writes, or return the record of an earlier request.
 
         Raises:
-            Problem: nothing was done; `item` is the place of the item that is why.
+            Problem: nothing was done; `item` is the index of the item that is why.
             OutcomeUnknown: all writes may have been made.
         """
         for attempt in range(MAX_REREADS):
@@ -183,22 +183,22 @@ class Transaction:
     async def _read_item(self, write: Write, *, with_new: bool) -> Item | None:
         if isinstance(write.effect, Task) and not with_new:
             return None
-        async with self._places.admit(write.key.workspace):
+        async with self._slots.admit(write.key.workspace):
             return await self._repository.read(write.key)
 
 
 def writes_of(workspace: str, bulk: BulkRequest, origin: Origin, by: Actor) -> list[Write]:
     writes = []
-    for place, item in enumerate(bulk.items):
-        with _problem_of(place):
-            writes.append(Write.of(workspace, item, origin.stamp(place, origin.began, by)))
+    for index, item in enumerate(bulk.items):
+        with _problem_of(index):
+            writes.append(Write.of(workspace, item, origin.stamp(index, origin.began, by)))
     return writes
 
 
 def _operations(writes: list[Write], items: list[Item | None]) -> list[Operation]:
     operations, size = [], 0
-    for place, (write, item) in enumerate(zip(writes, items, strict=True)):
-        with _problem_of(place):
+    for index, (write, item) in enumerate(zip(writes, items, strict=True)):
+        with _problem_of(index):
             operation = write.operation(item)
         if operation is not None:
             operations.append(operation)
@@ -209,12 +209,12 @@ def _operations(writes: list[Write], items: list[Item | None]) -> list[Operation
 
 
 @contextmanager
-def _problem_of(place: int) -> Iterator[None]:
+def _problem_of(index: int) -> Iterator[None]:
     """Name the item that a problem is about."""
     try:
         yield
     except Problem as problem:
-        problem.members["item"] = place
+        problem.members["item"] = index
         raise
 
 

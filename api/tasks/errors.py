@@ -30,14 +30,14 @@ class IllegalMove(Problem):
 
 
 class TooManyComments(Problem):
-    """The task has as many comments as it may. Delete one first."""
+    """The task has the maximum number of comments. Delete one first."""
 
     status = 409
     title = "Too many comments"
     example_args = (200,)
 
     def __init__(self, max_comments: int) -> None:
-        super().__init__(f"A task may have {max_comments} comments.")
+        super().__init__(f"A task may have at most {max_comments} comments.")
 
 
 class StaleEtag(Problem):
@@ -60,7 +60,7 @@ class TransactionTooLarge(Problem):
     example_args = (4_000_000,)
 
     def __init__(self, max_bytes: int) -> None:
-        super().__init__(f"The tasks of one transaction may have {max_bytes} bytes in total.")
+        super().__init__(f"The tasks of one transaction may have at most {max_bytes} bytes.")
 
 
 class IdempotencyKeyReused(Problem):

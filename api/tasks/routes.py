@@ -70,7 +70,7 @@ IfMatch = Annotated[
     Header(
         alias="If-Match",
         max_length=etags.HEADER_MAX_LENGTH,
-        description="The ETag as last read, or `*` to write whatever is there.",
+        description="The ETag as last read, or `*` to write without this check.",
         examples=[examples.ETAG, "*"],
     ),
 ]

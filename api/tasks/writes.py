@@ -47,15 +47,15 @@ class Origin(NamedTuple):
         # To the millisecond, as a record stores it: a repetition derives the same ids from it.
         return cls(datetime.fromisoformat(rfc3339(now)), os.urandom(SEED_BYTES).hex())
 
-    def stamp(self, place: int, now: datetime, by: Actor) -> Stamp:
+    def stamp(self, index: int, now: datetime, by: Actor) -> Stamp:
         """Return the stamp of an item: each time with the same id and revision.
 
-        The ids of new tasks sort by the places of their items. The time is that of the run which
+        The ids of new tasks sort by the indexes of their items. The time is that of the run which
         makes the write, because a change is found by it.
         """
-        digest = hashlib.sha256(f"{self.seed}\n{place}".encode()).digest()
+        digest = hashlib.sha256(f"{self.seed}\n{index}".encode()).digest()
         revision, rest = digest[:REVISION_BYTES], digest[REVISION_BYTES:]
-        task_id = ulid_of(self.began, bytes([place]) + rest[: ULID_BYTES - 1])
+        task_id = ulid_of(self.began, bytes([index]) + rest[: ULID_BYTES - 1])
         return Stamp(now, revision.hex(), by, task_id)
 
 

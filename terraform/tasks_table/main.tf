@@ -89,7 +89,7 @@ resource "aws_dynamodb_table" "tasks" {
     }
   }
 
-  # Deletes expired tombstones and idempotency records.
+  # Deletes expired tombstones with their comments, idempotency records and API keys.
   ttl {
     attribute_name = "expires_at"
     enabled        = true

@@ -145,7 +145,7 @@ def test_waits_end_when_the_server_stops(moto: str) -> None:
 
 
 def test_a_wait_ends_when_its_client_leaves(moto: str) -> None:
-    """Otherwise clients that come and go would take all places."""
+    """Otherwise clients that come and go would take all slots."""
     with waiting(moto) as (waiter, watch):
         params = {"token": waiter.token(), "wait": "20"}
         with suppress(httpx.ReadTimeout):

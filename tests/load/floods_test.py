@@ -166,7 +166,7 @@ def test_a_key_over_its_rate_does_not_shut_out_a_tenant(api: Api) -> None:
 
 
 def test_idle_connections_do_not_shut_out_a_tenant(api: Api) -> None:
-    """As many as there are places, from as many addresses as that needs."""
+    """As many as there are slots, from as many addresses as that needs."""
     found = measure(api, "idle connections")
     assert found.tenant_share >= 0.95, found
 

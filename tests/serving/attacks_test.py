@@ -335,7 +335,7 @@ def test_requests_that_are_refused_take_no_place_in_flight(moto: str) -> None:
     assert in_flight._total == 0
 
 
-def test_no_holder_has_more_than_its_part_of_the_places() -> None:
+def test_no_holder_has_more_than_its_part_of_the_slots() -> None:
     """A key or client with its part is refused; others go on until all places are taken."""
     places = InFlight(8, 2)
     for _ in range(2):

@@ -28,7 +28,7 @@ def test_each_item_is_done_and_has_a_result_in_its_place(any_client: Client) -> 
     assert any_client.get(f"/v1/tasks/{gone['id']}").status_code == 404
 
 
-def test_new_tasks_sort_by_their_places(any_client: Client) -> None:
+def test_new_tasks_sort_by_their_index(any_client: Client) -> None:
     titles = [f"{number:03}" for number in range(MAX_ITEMS)]
     assert len(results(send(any_client, *map(create, titles)))) == MAX_ITEMS
     assert any_client.titles(sort="created", limit=100) == titles

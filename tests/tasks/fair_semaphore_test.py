@@ -1,4 +1,4 @@
-"""Lists wait for their own workspace first, so that one workspace cannot occupy all places."""
+"""Lists wait for their own workspace first, so that one workspace cannot occupy all slots."""
 
 import asyncio
 

@@ -96,7 +96,7 @@ def test_counting_ends_early_when_the_names_take_too_much_memory(
 
 @pytest.mark.anyio
 async def test_counts_wait_for_their_turn_as_lists_do(moto: str) -> None:
-    """A workspace has a quarter of the places; no count begins before one of them is free."""
+    """A workspace has a quarter of the slots; no count begins before one of them is free."""
     async with Service.at(moto) as service, anyio.create_task_group() as group:
         await service.tasks.create(WORKSPACE, NewTask(title="x", project="p"))
         counted: list[NameInUse] = []
@@ -104,9 +104,9 @@ async def test_counts_wait_for_their_turn_as_lists_do(moto: str) -> None:
         async def count() -> None:
             counted.extend((await service.tasks.names_in_use(WORKSPACE, NameField.PROJECT)).items)
 
-        async with AsyncExitStack() as places:
+        async with AsyncExitStack() as slots:
             for _ in range(LIMITS.lists // SHARES):
-                await places.enter_async_context(service.tasks.lists.admit(WORKSPACE))
+                await slots.enter_async_context(service.tasks.lists.admit(WORKSPACE))
             group.start_soon(count)
             # A count that did not wait would end before these calls.
             for _ in range(20):

@@ -2,7 +2,7 @@
 
 import { readEvents } from "./events.js";
 
-// A Lambda function has no stream; a busy server has no place for one more.
+// A Lambda function has no stream; a busy server has no slot for one more.
 const NO_STREAM = new Set([404, 503]);
 
 export class Feed {
