@@ -228,7 +228,6 @@ def test_alertmanager_runs_with_the_parameters(stack: Stack, tmp_path: Path) -> 
             assert wait_until_taken(port, process, READY_SECONDS)
         finally:
             process.terminate()
-    assert process.returncode == 0
     written = volume / "alertmanager.yml"
     assert written.stat().st_mode & 0o077 == 0
     receivers = yaml.safe_load(written.read_text())["receivers"]
