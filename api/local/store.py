@@ -169,36 +169,17 @@ class KeepAlive(MotoRequestHandler):
         """Log nothing, because the API logs its own calls."""
 
 
-class StoreServer:
-    """The store on a port of its own, in a thread of this process."""
-
-    def __init__(self, store: Store, port: int = 0) -> None:
-        self._server = make_server(
-            "127.0.0.1", port, store, threaded=True, request_handler=KeepAlive
-        )
-        self.port = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--journal", type=Path, help="the file that stores the tasks between runs")
     journal = parser.parse_args().journal
     try:
-        server = StoreServer(Store(Journal(journal) if journal else None))
+        store = Store(Journal(journal) if journal else None)
+        server = make_server("127.0.0.1", 0, store, threaded=True, request_handler=KeepAlive)
     except OSError as error:
         sys.exit(f"{error.filename} cannot be used: {error.strerror}")
-    sys.stdout.write(f"{server.port}\n")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdout.write(f"{server.server_port}\n")
     sys.stdout.flush()
     sys.stdin.read()
     # Without waiting for open connections: every acknowledged write is in the journal.
