@@ -3,8 +3,6 @@
 import base64
 import hashlib
 import re
-from importlib.util import find_spec
-from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -37,14 +35,7 @@ def install(app: FastAPI) -> None:
         RequestContext.of(request.scope).security_headers = headers
         return page
 
-    app.mount(ASSETS_PATH, StaticFiles(directory=_assets()))
-
-
-def _assets() -> Path:
-    package = find_spec("fastapi_offline")
-    if package is None or package.origin is None:
-        raise ModuleNotFoundError("DOCS=on needs the package fastapi-offline")
-    return Path(package.origin).parent / "static"
+    app.mount(ASSETS_PATH, StaticFiles(packages=[("fastapi_offline", "static")]))
 
 
 def _policy(page: str) -> bytes:
