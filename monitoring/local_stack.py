@@ -12,7 +12,6 @@ import json
 import os
 import re
 import signal
-import ssl
 import sys
 import time
 import urllib.error
@@ -24,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from api.healthcheck import unverified
 from api.local import processes
 from api.local.processes import ROOT
 from monitoring import programs
@@ -34,8 +34,6 @@ ALERTMANAGER_CONFIGURATION = ROOT / "monitoring" / "alertmanager"
 API, PROMETHEUS, ALERTMANAGER, NODE_EXPORTER = 8000, 9090, 9093, 9100
 PORT_SECONDS = 5
 READY_SECONDS = 60
-# The API's certificate is for its public name, and this is localhost.
-UNVERIFIED = ssl._create_unverified_context()  # noqa: S323,SLF001
 
 RunningProgram = AbstractContextManager[Program]
 
@@ -198,7 +196,7 @@ def _wait_for(url: str, parts: Sequence[Program] = ()) -> None:
 
 def _responds(url: str) -> bool:
     try:
-        urllib.request.urlopen(url, timeout=1, context=UNVERIFIED).close()  # noqa: S310 - this machine's URLs
+        urllib.request.urlopen(url, timeout=1, context=unverified()).close()  # noqa: S310 - this machine's URLs
     except (urllib.error.URLError, OSError):
         return False
     return True

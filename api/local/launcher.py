@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import socket
-import ssl
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ import botocore.session
 
 from api import key_format, logs
 from api.__main__ import configure, read_settings
+from api.healthcheck import unverified
 from api.local import processes
 from api.serving.server import serve
 from api.settings import Settings
@@ -32,8 +32,6 @@ STORE_SECONDS = 5
 PORT_SECONDS = 3
 CONNECT_SECONDS = 2
 SCHEME_PORTS = {"http": 80, "https": 443}
-# The certificate is for the API's public name; to this process itself, any will do.
-UNVERIFIED = ssl._create_unverified_context()  # noqa: S323,SLF001
 AUTH_TEXTS = {
     "off": "not needed; `AUTH=on make run` requires them",
     "on": "required; `make key` creates one",
@@ -142,7 +140,7 @@ def _problem_of(url: str) -> str:
     problem, deadline = "", time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(url, timeout=1, context=UNVERIFIED):  # noqa: S310 - this machine's URL
+            with urllib.request.urlopen(url, timeout=1, context=unverified()):  # noqa: S310 - this machine's URL
                 return ""
         except urllib.error.HTTPError as error:
             deadline = deadline if problem else time.monotonic() + STORE_SECONDS
