@@ -47,21 +47,10 @@ _INVISIBLE_BEYOND_FFFF = (
 _CONTROL = re.compile(f"[{_CONTROLS}]")
 _VISIBLE = re.compile(f"[^{_INVISIBLE}{_INVISIBLE_BEYOND_FFFF}]")
 
-
-def _text_pattern(invisible: str) -> str:
-    return f"^[^{_CONTROLS}]*[^{invisible}][^{_CONTROLS}]*$"
-
-
-def _lines_pattern(invisible: str) -> str:
-    return rf"^[^\u0000]*[^{invisible}][^\u0000]*$"
-
-
 # Clients differ in how their regular expressions write characters beyond U+FFFF, so the document
 # leaves those out.
-TEXT_PATTERN = _text_pattern(_INVISIBLE)
-EXACT_TEXT_PATTERN = _text_pattern(_INVISIBLE + _INVISIBLE_BEYOND_FFFF)
-LINES_PATTERN = _lines_pattern(_INVISIBLE)
-EXACT_LINES_PATTERN = _lines_pattern(_INVISIBLE + _INVISIBLE_BEYOND_FFFF)
+TEXT_PATTERN = f"^[^{_CONTROLS}]*[^{_INVISIBLE}][^{_CONTROLS}]*$"
+LINES_PATTERN = rf"^[^\u0000]*[^{_INVISIBLE}][^\u0000]*$"
 
 # Room for the longest text in its decomposed form.
 MAX_NORMALISED = 1000

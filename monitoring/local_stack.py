@@ -8,7 +8,6 @@ environment. Alertmanager is left out where it is not installed.
 import argparse
 import base64
 import gzip
-import json
 import os
 import re
 import signal
@@ -19,7 +18,6 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -172,20 +170,7 @@ def wait_until_ready(parts: Sequence[Program]) -> None:
         _wait_for(address, parts)
 
 
-def rule_groups(port: int) -> list[dict[str, Any]]:
-    """Return the rule groups that a Prometheus runs, once it responds.
-
-    Raises:
-        NotHereError: it did not respond.
-    """
-    url = f"http://127.0.0.1:{port}/api/v1/rules"
-    _wait_for(url)
-    with urllib.request.urlopen(url, timeout=1) as response:
-        groups: list[dict[str, Any]] = json.load(response)["data"]["groups"]
-    return groups
-
-
-def _wait_for(url: str, parts: Sequence[Program] = ()) -> None:
+def _wait_for(url: str, parts: Sequence[Program]) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not _responds(url):
         programs.check(parts)

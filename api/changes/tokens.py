@@ -31,7 +31,6 @@ TIME_LENGTH = len("2027-01-01T00:00:00.000Z")
 POSITION_LENGTH = TIME_LENGTH + len("#01ARZ3NDEKTSV4RRFFQ69G5FAV")
 REVISION_BYTES = 8
 TIME_BYTES = 4
-MAX_SECONDS = 2**32 - 1
 SEEN_BYTES = REVISION_BYTES + TIME_BYTES
 # Sorts before every id.
 NO_ID = "#" + "0" * 26
@@ -113,8 +112,7 @@ def horizon(now: datetime) -> str:
 
 def seconds_of(position: str) -> int:
     """Return the time of a position in whole seconds since 1970."""
-    seconds = int(datetime.fromisoformat(position[:TIME_LENGTH]).timestamp())
-    return min(seconds, MAX_SECONDS)
+    return int(datetime.fromisoformat(position[:TIME_LENGTH]).timestamp())
 
 
 def _unpack_seen(packed: bytes) -> Iterator[Seen]:

@@ -35,10 +35,9 @@ class Watched:
 class Watch:
     """Polls the feed of each workspace that a request waits for."""
 
-    def __init__(self, read: Read, clock: Clock, poll_seconds: float = POLL_SECONDS) -> None:
+    def __init__(self, read: Read, clock: Clock) -> None:
         self._read = read
         self._clock = clock
-        self._poll_seconds = poll_seconds
         self._workspaces: dict[str, Watched] = {}
         self.is_closed = False
 
@@ -70,7 +69,7 @@ class Watch:
                 await self._look(workspace, watched)
             finally:
                 watched.was_looked_at.set()
-            await asyncio.sleep(self._poll_seconds)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _look(self, workspace: str, watched: Watched) -> None:
         """Read what is new and notify of it; what a failed look misses is seen by the next one."""

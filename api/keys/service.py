@@ -16,7 +16,7 @@ from api.keys.repository import KeyRepository, StoredKey
 from api.keys.workspaces import Workspaces
 from api.metrics import Metrics
 from api.principal import Principal
-from api.values import is_ulid, new_ulid, rfc3339
+from api.values import MAX_PAGE_LIMIT, is_ulid, new_ulid, rfc3339
 
 # How long a process uses what it read of a key: a revocation takes effect within this.
 CACHE_SECONDS = 5
@@ -24,7 +24,6 @@ CACHE_SECONDS = 5
 KNOWN_SECONDS = 3600
 MAX_CACHED_KEYS = 10_000
 MAX_KEYS_PER_WORKSPACE = 250
-PAGE_LIMIT = 100
 
 logger = logging.getLogger(__name__)
 
@@ -185,9 +184,9 @@ class KeyService:
 
 
 async def _all_keys(repository: KeyRepository, workspace: str) -> list[Key]:
-    keys, position = await repository.page(workspace, PAGE_LIMIT, None)
+    keys, position = await repository.page(workspace, MAX_PAGE_LIMIT, None)
     while position:
-        more, position = await repository.page(workspace, PAGE_LIMIT, position)
+        more, position = await repository.page(workspace, MAX_PAGE_LIMIT, position)
         keys += more
     return keys
 

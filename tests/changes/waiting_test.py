@@ -166,8 +166,11 @@ def test_a_function_does_not_wait(moto: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_workspace_is_polled_once_however_many_wait() -> None:
+async def test_a_workspace_is_polled_once_however_many_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """And again after a failure of the store."""
+    monkeypatch.setattr("api.changes.watch.POLL_SECONDS", 0)
     pages: asyncio.Queue[Page | StoreUnavailable] = asyncio.Queue()
     reads = 0
 
@@ -179,7 +182,7 @@ async def test_a_workspace_is_polled_once_however_many_wait() -> None:
             raise page
         return page
 
-    watch = Watch(read, system_clock, poll_seconds=0)
+    watch = Watch(read, system_clock)
     token = Token.at_horizon(system_clock())
     item = {name: {"S": "x"} for name in ("sk", "updated_order")}
 

@@ -39,6 +39,7 @@ from tests.support import builders
 from tests.support.packaging import make
 from tests.support.ports import free_port, wait_until_taken
 from tests.support.require_tool import require_tool, skip_or_fail
+from tests.support.rule_groups import rule_groups
 from tests.support.server import serving
 
 TABLE = "task-tracker-tasks"
@@ -177,7 +178,7 @@ def test_prometheus_runs_with_the_parameters(stack: Stack, tmp_path: Path) -> No
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            groups = local_stack.rule_groups(port)
+            groups = rule_groups(port)
         finally:
             process.terminate()
     sources = stack.tree / "monitoring/prometheus"

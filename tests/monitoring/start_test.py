@@ -19,6 +19,7 @@ from monitoring import local_stack
 from tests.support import builders
 from tests.support.ports import free_port
 from tests.support.require_tool import require_tool
+from tests.support.rule_groups import rule_groups
 from tests.support.server import running
 
 TIMEOUT_SECONDS = 20
@@ -50,7 +51,7 @@ def test_prometheus_runs_with_the_files_of_the_environment(tmp_path: Path) -> No
     port = free_port()
     listen = f"--web.listen-address=127.0.0.1:{port}"
     with started(tmp_path, local_stack.environment(), listen) as process:
-        groups = local_stack.rule_groups(port)
+        groups = rule_groups(port)
         process.terminate()
         output, _ = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 0
@@ -71,7 +72,7 @@ def test_alertmanager_and_runbook_come_from_the_environment(tmp_path: Path) -> N
     }
     listen = f"--web.listen-address=127.0.0.1:{port}"
     with started(tmp_path, local_stack.environment() | addresses, listen) as process:
-        local_stack.rule_groups(port)
+        rule_groups(port)
         process.terminate()
         process.communicate(timeout=TIMEOUT_SECONDS)
     shipped = yaml.safe_load((local_stack.CONFIGURATION / "prometheus.yml").read_text())
@@ -100,7 +101,7 @@ def test_without_the_configuration_in_the_environment_the_mounted_files_are_used
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            groups = local_stack.rule_groups(port)
+            groups = rule_groups(port)
         finally:
             process.terminate()
     assert {group["name"] for group in groups} == {path.stem for path in local_stack.rule_files()}
