@@ -13,14 +13,13 @@ from api.dynamodb.conditions import holds
 from api.dynamodb.item_json import Item
 from api.dynamodb.run_on_loop import run_on_loop
 from api.dynamodb.transport import Transport
-from api.tasks.list_models import Sort, StateFilter, TaskQuery
+from api.tasks.list_models import Sort, StateFilter, TaskFilters, TaskQuery
 from api.tasks.pages import PageReader
 from api.tasks.query_plan import QueryPlan, Stream, plan_query
 from api.tasks.table import COMMENTS, DELETED, TaskItem, state_partition
 
 # DynamoDB's limit for one IN is 100, of which DynamoDB Local takes the attribute for one.
 MAX_IN = 99
-FILTERS = ("status", "priority", "label", "project", "assignee", "due_from", "due_before", "q")
 
 
 class Page(NamedTuple):
@@ -48,9 +47,9 @@ class ChangesRepository:
 
 def plan_changes(workspace: str, query: ChangesQuery, token: Token) -> QueryPlan:
     """Read four partitions of one index; deletions and comments pass every filter."""
-    filters = {name: getattr(query, name) for name in FILTERS}
-    state = query.state or (None if query.status else StateFilter.ALL)
-    plan = plan_query(workspace, TaskQuery(**filters, state=state, sort=Sort.UPDATED))
+    filters = {name: getattr(query, name) for name in TaskFilters.model_fields}
+    filters["state"] = query.state or (None if query.status else StateFilter.ALL)
+    plan = plan_query(workspace, TaskQuery(**filters, sort=Sort.UPDATED))
     others = [
         Stream("all_updated", state_partition(workspace, name), "updated_order")
         for name in (DELETED, COMMENTS)
