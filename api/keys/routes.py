@@ -18,14 +18,13 @@ from api.principal import Principal, Scope
 router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=AuthorizedRoute)
 
 
-async def _key_service(request: Request) -> KeyService:
-    service: KeyService = request.app.state.keys
-    return service
-
-
-Keys = Annotated[KeyService, Depends(_key_service)]
 Admin = Annotated[Principal, requires_scope(Scope.ADMIN)]
 JsonAdmin = Annotated[Principal, requires_scope(Scope.ADMIN, body=(JSON,))]
+
+
+def _keys(request: Request) -> KeyService:
+    service: KeyService = request.app.state.keys
+    return service
 
 
 def _workspace(caller: Principal, named: str | None) -> str:
@@ -59,11 +58,11 @@ def _workspace(caller: Principal, named: str | None) -> str:
     },
 )
 async def create_key(
-    keys: Keys,
+    request: Request,
     caller: JsonAdmin,
     new: Annotated[NewKey, Body(openapi_examples=example_references("new_key"))],
 ) -> Response:
-    created = await keys.create(caller, _workspace(caller, new.workspace), new)
+    created = await _keys(request).create(caller, _workspace(caller, new.workspace), new)
     return Response(created_key_json(created), 201, media_type=JSON)
 
 
@@ -85,8 +84,10 @@ async def create_key(
         ),
     },
 )
-async def list_keys(keys: Keys, caller: Admin, query: Annotated[KeyQuery, Query()]) -> Response:
-    page = await keys.list(_workspace(caller, query.workspace), query)
+async def list_keys(
+    request: Request, caller: Admin, query: Annotated[KeyQuery, Query()]
+) -> Response:
+    page = await _keys(request).list(_workspace(caller, query.workspace), query)
     return Response(key_page_json(page), media_type=JSON)
 
 
@@ -105,7 +106,7 @@ async def list_keys(keys: Keys, caller: Admin, query: Annotated[KeyQuery, Query(
     },
 )
 async def revoke_key(
-    keys: Keys,
+    request: Request,
     caller: Admin,
     key_id: Annotated[str, Path(description="The key's `id`.", examples=[KEY["id"]])],
     *,
@@ -116,6 +117,7 @@ async def revoke_key(
         ),
     ] = False,
 ) -> Response:
+    keys = _keys(request)
     revoke = keys.revoke_with_created if with_created else keys.revoke
     await revoke(key_id, None if caller.operator else caller.workspace)
     return Response(status_code=204)
