@@ -15,15 +15,13 @@ from api.changes.models import (
 )
 from api.changes.service import ChangesService
 from api.changes.stream import UNBUFFERED, EventStream
-from api.errors import STORE_FAILURES, InvalidRequest
+from api.errors import InvalidRequest
 from api.http.context import RequestContext
 from api.http.dependencies import JSON, reject_duplicates_except
 from api.http.latency import slow_by_design
-from api.http.openapi import failure_responses, json_examples
+from api.http.openapi import json_examples
 from api.http.waits import Waits, while_connected
-from api.keys.authorization import AuthorizedRoute, requires_scope
-from api.keys.errors import AUTHORIZATION_PROBLEMS
-from api.principal import Principal, Scope
+from api.keys.authorized_route import AuthorizedRoute, Reader, read_failures
 from api.values import EXAMPLE_CURSOR
 
 LastEventId = Annotated[
@@ -42,8 +40,6 @@ router = APIRouter(prefix="/v1/changes", tags=["changes"], route_class=Authorize
 # A function cannot stream.
 stream_router = APIRouter(prefix="/v1/changes", tags=["changes"], route_class=AuthorizedRoute)
 
-Reader = Annotated[Principal, requires_scope(Scope.READ)]
-
 
 @router.get(
     "",
@@ -58,7 +54,7 @@ Reader = Annotated[Principal, requires_scope(Scope.READ)]
     dependencies=[Depends(reject_duplicates_except("status", "label"))],
     responses={
         200: {"description": "What changed since.", **json_examples("changes")},
-        **failure_responses(*AUTHORIZATION_PROBLEMS, FeedExpired, InvalidRequest, *STORE_FAILURES),
+        **read_failures(FeedExpired, InvalidRequest),
     },
 )
 @slow_by_design
@@ -89,7 +85,7 @@ async def read_changes(
     dependencies=[Depends(reject_duplicates_except("status", "label"))],
     responses={
         200: {"description": "`text/event-stream`, for as long as `seconds` says."},
-        **failure_responses(*AUTHORIZATION_PROBLEMS, FeedExpired, InvalidRequest, *STORE_FAILURES),
+        **read_failures(FeedExpired, InvalidRequest),
     },
 )
 @slow_by_design

@@ -18,8 +18,6 @@ from api.comments.models import (
 from api.comments.service import CommentService
 from api.errors import (
     BODY_FAILURES,
-    STORE_FAILURES,
-    WRITE_FAILURES,
     IfMatchRequired,
     InvalidCursor,
     InvalidRequest,
@@ -27,10 +25,17 @@ from api.errors import (
 )
 from api.http import etags
 from api.http.dependencies import JSON, MERGE_PATCH, reject_duplicates_except
-from api.http.openapi import example_references, failure_responses, json_examples
+from api.http.openapi import example_references, json_examples
 from api.http.openapi_parts import header
-from api.keys.authorization import AuthorizedRoute
-from api.keys.errors import AUTHORIZATION_PROBLEMS
+from api.keys.authorized_route import (
+    AuthorizedRoute,
+    JsonWriter,
+    PatchWriter,
+    Reader,
+    Writer,
+    read_failures,
+    write_failures,
+)
 from api.tasks.errors import IdempotencyKeyReused, TaskNotFound, TooManyComments
 from api.tasks.examples import ID
 from api.tasks.idempotency import Replay
@@ -41,11 +46,7 @@ from api.tasks.routes import (
     IdempotencyKey,
     IfMatch,
     IfNoneMatch,
-    JsonWriter,
-    PatchWriter,
-    Reader,
     TaskId,
-    Writer,
 )
 
 ETAG_HEADER = {"ETag": header("The comment's state, for `If-Match`.", examples.ETAG) | REQUIRED}
@@ -90,14 +91,8 @@ def _comment_response(comment: Comment | Replay, status: int = 200, **headers: s
             "headers": ETAG_HEADER | REPLAYED_HEADER | LOCATION_HEADER,
             **json_examples("comment"),
         },
-        **failure_responses(
-            *AUTHORIZATION_PROBLEMS,
-            TaskNotFound,
-            TooManyComments,
-            RequestInProgress,
-            *BODY_FAILURES,
-            IdempotencyKeyReused,
-            *WRITE_FAILURES,
+        **write_failures(
+            TaskNotFound, TooManyComments, RequestInProgress, *BODY_FAILURES, IdempotencyKeyReused
         ),
     },
 )
@@ -122,9 +117,7 @@ async def create_comment(
     description="Oldest first; always with those that were acknowledged.",
     responses={
         200: {"description": "One page.", **json_examples("comment_page")},
-        **failure_responses(
-            *AUTHORIZATION_PROBLEMS, TaskNotFound, InvalidCursor, InvalidRequest, *STORE_FAILURES
-        ),
+        **read_failures(TaskNotFound, InvalidCursor, InvalidRequest),
     },
 )
 async def list_comments(
@@ -146,7 +139,7 @@ async def list_comments(
             **json_examples("comment"),
         },
         304: {"description": "The comment is unchanged.", "headers": ETAG_HEADER},
-        **failure_responses(*AUTHORIZATION_PROBLEMS, *NOT_FOUND, *STORE_FAILURES),
+        **read_failures(*NOT_FOUND),
     },
 )
 async def read_comment(
@@ -173,8 +166,7 @@ async def read_comment(
             "headers": ETAG_HEADER | REPLAYED_HEADER,
             **json_examples("comment"),
         },
-        **failure_responses(
-            *AUTHORIZATION_PROBLEMS,
+        **write_failures(
             NotTheAuthor,
             *NOT_FOUND,
             RequestInProgress,
@@ -182,7 +174,6 @@ async def read_comment(
             *BODY_FAILURES,
             IdempotencyKeyReused,
             IfMatchRequired,
-            *WRITE_FAILURES,
         ),
     },
 )
@@ -210,15 +201,13 @@ async def change_comment(
     "of the task. Safe to repeat: for 30 days, deleting the same state again succeeds.",
     responses={
         204: {"description": "The comment is deleted."},
-        **failure_responses(
-            *AUTHORIZATION_PROBLEMS,
+        **write_failures(
             NotTheAuthor,
             *NOT_FOUND,
             RequestInProgress,
             StaleComment,
             InvalidRequest,
             IfMatchRequired,
-            *WRITE_FAILURES,
         ),
     },
 )

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from starlette.responses import Response
 
-from api.errors import BODY_FAILURES, STORE_FAILURES, WRITE_FAILURES, InvalidCursor, InvalidRequest
+from api.errors import BODY_FAILURES, InvalidCursor, InvalidRequest
 from api.http.dependencies import JSON, reject_duplicates_except
-from api.http.openapi import example_references, failure_responses, json_examples
-from api.keys.authorization import AuthorizedRoute, requires_scope
-from api.keys.errors import AUTHORIZATION_PROBLEMS, ApiKeyNotFound, TooManyKeys, WorkspaceNotAllowed
+from api.http.openapi import example_references, json_examples
+from api.keys.authorized_route import AuthorizedRoute, read_failures, requires_scope, write_failures
+from api.keys.errors import ApiKeyNotFound, TooManyKeys, WorkspaceNotAllowed
 from api.keys.examples import KEY
 from api.keys.models import CreatedKey, KeyPage, KeyQuery, NewKey, created_key_json, key_page_json
 from api.keys.service import KeyService
@@ -48,13 +48,7 @@ def _workspace(caller: Principal, named: str | None) -> str:
     "A key cannot create one with a scope that it lacks, or that ends later than itself.",
     responses={
         201: {"description": "The key.", **json_examples("created_key")},
-        **failure_responses(
-            *AUTHORIZATION_PROBLEMS,
-            WorkspaceNotAllowed,
-            TooManyKeys,
-            *BODY_FAILURES,
-            *WRITE_FAILURES,
-        ),
+        **write_failures(WorkspaceNotAllowed, TooManyKeys, *BODY_FAILURES),
     },
 )
 async def create_key(
@@ -75,13 +69,7 @@ async def create_key(
     "with a short delay.",
     responses={
         200: {"description": "One page.", **json_examples("key_page")},
-        **failure_responses(
-            *AUTHORIZATION_PROBLEMS,
-            WorkspaceNotAllowed,
-            InvalidCursor,
-            InvalidRequest,
-            *STORE_FAILURES,
-        ),
+        **read_failures(WorkspaceNotAllowed, InvalidCursor, InvalidRequest),
     },
 )
 async def list_keys(
@@ -100,9 +88,7 @@ async def list_keys(
     "Safe to repeat.",
     responses={
         204: {"description": "The key is revoked."},
-        **failure_responses(
-            *AUTHORIZATION_PROBLEMS, ApiKeyNotFound, InvalidRequest, *WRITE_FAILURES
-        ),
+        **write_failures(ApiKeyNotFound, InvalidRequest),
     },
 )
 async def revoke_key(

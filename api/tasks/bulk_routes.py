@@ -5,12 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Query, Request
 from starlette.responses import Response
 
-from api.errors import BODY_FAILURES, WRITE_FAILURES, RequestInProgress
+from api.errors import BODY_FAILURES, RequestInProgress
 from api.http.dependencies import JSON, reject_duplicates_except
 from api.http.latency import slow_by_design
-from api.http.openapi import example_references, failure_responses, json_examples
-from api.keys.authorization import AuthorizedRoute
-from api.keys.errors import AUTHORIZATION_PROBLEMS
+from api.http.openapi import example_references, json_examples
+from api.keys.authorized_route import AuthorizedRoute, JsonWriter, write_failures
 from api.tasks.bulk import BulkResponse, BulkService
 from api.tasks.bulk_models import BulkRequest, BulkResults
 from api.tasks.errors import (
@@ -20,7 +19,7 @@ from api.tasks.errors import (
     TaskNotFound,
     TransactionTooLarge,
 )
-from api.tasks.routes import REPLAYED, REPLAYED_HEADER, IdempotencyKey, JsonWriter
+from api.tasks.routes import REPLAYED, REPLAYED_HEADER, IdempotencyKey
 
 Atomic = Annotated[
     bool,
@@ -52,8 +51,7 @@ router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=AuthorizedRou
             "headers": REPLAYED_HEADER,
             **json_examples("bulk_results"),
         },
-        **failure_responses(
-            *AUTHORIZATION_PROBLEMS,
+        **write_failures(
             TaskNotFound,
             IllegalMove,
             RequestInProgress,
@@ -61,7 +59,6 @@ router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=AuthorizedRou
             TransactionTooLarge,
             *BODY_FAILURES,
             IdempotencyKeyReused,
-            *WRITE_FAILURES,
         ),
     },
 )

@@ -1,29 +1,26 @@
 """The endpoints of the names in use."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.errors import STORE_FAILURES
 from api.http.dependencies import JSON
-from api.http.openapi import failure_responses, json_examples
-from api.keys.authorization import AuthorizedRoute, requires_scope
-from api.keys.errors import AUTHORIZATION_PROBLEMS
-from api.principal import Principal, Scope
+from api.http.openapi import json_examples
+from api.keys.authorized_route import AuthorizedRoute, Reader, read_failures
+from api.principal import Principal
 from api.tasks.names import NameField, NamesInUse, names_json
 from api.tasks.pages import MAX_ROWS_READ
 
 router = APIRouter(prefix="/v1", tags=["names"], route_class=AuthorizedRoute)
 
-Reader = Annotated[Principal, requires_scope(Scope.READ)]
 DOCUMENTATION: dict[str, Any] = {
     "response_model": NamesInUse,
     "description": "With the number of open tasks that have each, the highest first. Counted from "
     f"the newest {MAX_ROWS_READ} open tasks; changes appear with a short delay.",
     "responses": {
         200: {"description": "The names in use.", **json_examples("names")},
-        **failure_responses(*AUTHORIZATION_PROBLEMS, *STORE_FAILURES),
+        **read_failures(),
     },
 }
 

@@ -7,8 +7,6 @@ from starlette.responses import Response
 
 from api.errors import (
     BODY_FAILURES,
-    STORE_FAILURES,
-    WRITE_FAILURES,
     IfMatchRequired,
     InvalidCursor,
     InvalidRequest,
@@ -16,11 +14,17 @@ from api.errors import (
 )
 from api.http import etags
 from api.http.dependencies import JSON, MERGE_PATCH, reject_duplicates_except
-from api.http.openapi import example_references, failure_responses, json_examples
+from api.http.openapi import example_references, json_examples
 from api.http.openapi_parts import header
-from api.keys.authorization import AuthorizedRoute, requires_scope
-from api.keys.errors import AUTHORIZATION_PROBLEMS
-from api.principal import Principal, Scope
+from api.keys.authorized_route import (
+    AuthorizedRoute,
+    JsonWriter,
+    PatchWriter,
+    Reader,
+    Writer,
+    read_failures,
+    write_failures,
+)
 from api.tasks import examples, idempotency
 from api.tasks.errors import (
     IdempotencyKeyReused,
@@ -59,10 +63,6 @@ def _tasks(request: Request) -> TaskService:
     return service
 
 
-Reader = Annotated[Principal, requires_scope(Scope.READ)]
-Writer = Annotated[Principal, requires_scope(Scope.WRITE)]
-JsonWriter = Annotated[Principal, requires_scope(Scope.WRITE, body=(JSON,))]
-PatchWriter = Annotated[Principal, requires_scope(Scope.WRITE, body=(MERGE_PATCH, JSON))]
 TaskId = Annotated[str, Path(description="The task's `id`.", examples=[examples.ID])]
 IfMatch = Annotated[
     str,
@@ -131,13 +131,7 @@ def _created(request: Request, task: Task | Replay) -> Response:
             "headers": ETAG_HEADER | REPLAYED_HEADER | LOCATION_HEADER,
             **json_examples("task"),
         },
-        **failure_responses(
-            *AUTHORIZATION_PROBLEMS,
-            RequestInProgress,
-            *BODY_FAILURES,
-            IdempotencyKeyReused,
-            *WRITE_FAILURES,
-        ),
+        **write_failures(RequestInProgress, *BODY_FAILURES, IdempotencyKeyReused),
     },
 )
 async def create_task(
@@ -171,9 +165,7 @@ async def create_task(
             **json_examples("page", "brief_page"),
         },
         304: {"description": "The page is unchanged.", "headers": PAGE_ETAG_HEADER},
-        **failure_responses(
-            *AUTHORIZATION_PROBLEMS, InvalidCursor, InvalidRequest, *STORE_FAILURES
-        ),
+        **read_failures(InvalidCursor, InvalidRequest),
     },
 )
 async def list_tasks(
@@ -201,7 +193,7 @@ async def list_tasks(
             **json_examples("task"),
         },
         304: {"description": "The task is unchanged.", "headers": ETAG_HEADER},
-        **failure_responses(*AUTHORIZATION_PROBLEMS, TaskNotFound, *STORE_FAILURES),
+        **read_failures(TaskNotFound),
     },
 )
 async def read_task(
@@ -227,8 +219,7 @@ async def read_task(
             "headers": ETAG_HEADER | REPLAYED_HEADER,
             **json_examples("changed_task"),
         },
-        **failure_responses(
-            *AUTHORIZATION_PROBLEMS,
+        **write_failures(
             TaskNotFound,
             IllegalMove,
             TooManyComments,
@@ -237,7 +228,6 @@ async def read_task(
             *BODY_FAILURES,
             IdempotencyKeyReused,
             IfMatchRequired,
-            *WRITE_FAILURES,
         ),
     },
 )
@@ -269,14 +259,7 @@ async def change_task(
     description="Safe to repeat: for 30 days, deleting the same state again succeeds.",
     responses={
         204: {"description": "The task is deleted."},
-        **failure_responses(
-            *AUTHORIZATION_PROBLEMS,
-            TaskNotFound,
-            StaleEtag,
-            InvalidRequest,
-            IfMatchRequired,
-            *WRITE_FAILURES,
-        ),
+        **write_failures(TaskNotFound, StaleEtag, InvalidRequest, IfMatchRequired),
     },
 )
 async def delete_task(

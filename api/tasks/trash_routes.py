@@ -5,14 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from api.errors import STORE_FAILURES, WRITE_FAILURES, InvalidCursor, InvalidRequest
+from api.errors import InvalidCursor, InvalidRequest
 from api.http.dependencies import JSON, reject_duplicates_except
-from api.http.openapi import failure_responses, json_examples
-from api.keys.authorization import AuthorizedRoute
-from api.keys.errors import AUTHORIZATION_PROBLEMS
+from api.http.openapi import json_examples
+from api.keys.authorized_route import AuthorizedRoute, Reader, Writer, read_failures, write_failures
 from api.tasks.errors import TaskNotFound
 from api.tasks.models import Task, task_json
-from api.tasks.routes import ETAG_HEADER, Reader, TaskId, Writer
+from api.tasks.routes import ETAG_HEADER, TaskId
 from api.tasks.service import TaskService
 from api.tasks.trash import TrashPage, TrashQuery, trash_json
 
@@ -31,7 +30,7 @@ router = APIRouter(prefix="/v1", tags=["tasks"], route_class=AuthorizedRoute)
             "headers": ETAG_HEADER,
             **json_examples("task"),
         },
-        **failure_responses(*AUTHORIZATION_PROBLEMS, TaskNotFound, *WRITE_FAILURES),
+        **write_failures(TaskNotFound),
     },
 )
 async def restore_task(request: Request, caller: Writer, task_id: TaskId) -> Response:
@@ -49,9 +48,7 @@ async def restore_task(request: Request, caller: Writer, task_id: TaskId) -> Res
     dependencies=[Depends(reject_duplicates_except())],
     responses={
         200: {"description": "One page.", **json_examples("trash")},
-        **failure_responses(
-            *AUTHORIZATION_PROBLEMS, InvalidCursor, InvalidRequest, *STORE_FAILURES
-        ),
+        **read_failures(InvalidCursor, InvalidRequest),
     },
 )
 async def list_trash(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.keys.authorization import AuthorizedRoute
+from api.keys.authorized_route import AuthorizedRoute
 from tests.support.builders import Client
 
 JSON = {"Content-Type": "application/json"}
