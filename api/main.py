@@ -157,8 +157,6 @@ def _add_services(
     app.state.comments = CommentService(comments, tasks, cursors, clock)
     feed = ChangesRepository(model, transport)
     app.state.changes = ChangesService(feed, tasks.lists, Tokens(cursors, clock), clock)
-    if app.state.waits:
-        app.state.waits.at_stop(app.state.changes.watch.close)
     table = model._get_connection()  # noqa: SLF001 - see bind
     workspaces = WorkspaceRepository(table, transport)
     app.state.keys = KeyService(

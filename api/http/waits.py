@@ -1,7 +1,7 @@
 """Requests that wait until something happens: they hold no slot of those that work."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -19,20 +19,12 @@ T = TypeVar("T")
 
 
 class Waits:
-    """The slots of waiting requests, shared fairly; all waits end when the server stops."""
+    """The slots of waiting requests, shared fairly."""
 
     def __init__(self, metrics: Metrics, in_flight: InFlight, limits: Limits) -> None:
         self._metrics = metrics
         self._in_flight = in_flight
         self._slots = InFlight(limits.waiting, limits.waiting_each)
-        self._at_stop: list[Callable[[], None]] = []
-
-    def at_stop(self, end: Callable[[], None]) -> None:
-        self._at_stop.append(end)
-
-    def stop(self) -> None:
-        for end in self._at_stop:
-            end()
 
     @contextmanager
     def slot(self, scope: Scope) -> Iterator[None]:

@@ -4,14 +4,12 @@ import asyncio
 import resource
 import socket
 import ssl
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
-from api.http.waits import Waits
 from api.limits import Limits
 from api.serving.connection import Connection
 from api.serving.load import Load
@@ -30,7 +28,8 @@ def uvicorn_config(
     """Configure uvicorn; proxy headers are off, because the app reads them itself."""
     state = app.state
     hops = state.settings.trusted_hops
-    load = Load(state.metrics, state.limits, state.in_flight, hops, _stop_of(state.waits))
+    end_waits = state.changes.watch.close
+    load = Load(state.metrics, state.limits, state.in_flight, hops, end_waits)
 
     def connection(**options: Any) -> asyncio.Protocol | TlsConnection:
         plain = Connection(load, state.log, state.origins, **options)
@@ -47,10 +46,6 @@ def uvicorn_config(
         server_header=False,
         **options,
     )
-
-
-def _stop_of(waits: Waits | None) -> Callable[[], None]:
-    return waits.stop if waits else lambda: None
 
 
 def serve(config: uvicorn.Config) -> None:
