@@ -1,8 +1,6 @@
 """The access patterns of comments, one method each."""
 
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
 from pynamodb.exceptions import PutError
 from pynamodb.expressions.operand import Path
@@ -131,23 +129,8 @@ class CommentRepository:
         return item
 
 
-@dataclass(frozen=True, slots=True)
-class CommentsPlan(QueryPlan):
-    """A plan for the table itself: what was acknowledged is read."""
-
-    def query(self, stream: Stream, position: str | None) -> dict[str, Any]:
-        start = {"pk": {"S": stream.partition}, "sk": {"S": f"{stream.prefix}{position}"}}
-        return {
-            "hash_key": stream.partition,
-            "range_key_condition": stream.range_condition,
-            "filter_condition": self.filter_condition,
-            "consistent_read": True,
-            "exclusive_start_key": start if position else None,
-        }
-
-
-def plan_comments(key: TaskKey) -> CommentsPlan:
+def plan_comments(key: TaskKey) -> QueryPlan:
     """Read the comments of a task that are not deleted, oldest first."""
     own, prefix = partition(key.workspace), comment_prefix(key)
     stream = Stream("", own, "sk", prefix, TaskItem.sk.startswith(prefix))
-    return CommentsPlan([stream], own, ascending=True, filter_condition=Path("text").exists())
+    return QueryPlan([stream], own, ascending=True, filter_condition=Path("text").exists())

@@ -32,6 +32,7 @@ RARE_STATUSES = {Status.IN_PROGRESS, Status.CANCELLED}
 class Stream:
     """A part of a list: one partition of one index, in the list's order."""
 
+    # Empty for the table itself.
     index: str
     partition: str
     order_attribute: str
@@ -43,7 +44,7 @@ class Stream:
 
     @property
     def partition_attribute(self) -> str:
-        return f"{self.index.partition('_')[0]}_scope"
+        return f"{self.index.partition('_')[0]}_scope" if self.index else "pk"
 
     def position(self, item: dict[str, Any]) -> str:
         """Return the position of an item, or of a LastEvaluatedKey."""
@@ -69,6 +70,8 @@ class QueryPlan:
             "range_key_condition": stream.range_condition,
             "filter_condition": self.filter_condition,
             "index_name": stream.index,
+            # DynamoDB reads the table so, and no index.
+            "consistent_read": not stream.index,
             "scan_index_forward": self.ascending,
             "exclusive_start_key": self._start_key(stream, position) if position else None,
         }
