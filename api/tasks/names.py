@@ -56,49 +56,35 @@ class NamesInUse:
 names_json = TypeAdapter(NamesInUse).dump_json
 
 
-class NameCounter:
-    """Counts the names of the newest open tasks; in memory is one response of DynamoDB's."""
-
-    def __init__(self, table: TableConnection, workspace: str, field: NameField) -> None:
-        self._table = table
-        self._partition = state_partition(workspace, State.OPEN)
-        self._field = field
-        self._counts: Counter[str] = Counter()
-        self._rows_read = 0
-        self._bytes_read = 0
-
-    def count(self) -> NamesInUse:
-        last_key = self._count_page(None)
-        while last_key and not self._is_spent:
-            last_key = self._count_page(last_key)
-        by_count = sorted(self._counts.items(), key=lambda pair: (-pair[1], pair[0]))
-        complete = last_key is None and self._rows_read <= MAX_ROWS_READ
-        return NamesInUse([NameInUse(*pair) for pair in by_count], complete)
-
-    @property
-    def _is_spent(self) -> bool:
-        return self._rows_read > MAX_ROWS_READ or self._bytes_read >= MAX_PAGE_BYTES
-
-    def _count_page(self, after: Item | None) -> Item | None:
-        """Count one response, and return the key after which the next one begins."""
-        uncounted = MAX_ROWS_READ - self._rows_read
-        response = self._table.query(
-            self._partition,
+def count_names(table: TableConnection, workspace: str, field: NameField) -> NamesInUse:
+    """Count the names of the newest open tasks; in memory is one response of DynamoDB's."""
+    counts: Counter[str] = Counter()
+    rows, size = 0, 0
+    last_key: Item | None = None
+    while True:
+        uncounted = MAX_ROWS_READ - rows
+        response = table.query(
+            state_partition(workspace, State.OPEN),
             index_name="all_created",
             scan_index_forward=False,
-            attributes_to_get=[self._field],
+            attributes_to_get=[field],
             # One task more than is counted shows whether there are more.
             limit=uncounted + 1,
-            exclusive_start_key=after,
+            exclusive_start_key=last_key,
         )
         for item in response["Items"][:uncounted]:
-            self._counts.update(self._names(item))
-        self._rows_read += len(response["Items"])
-        self._bytes_read += response["ResponseMetadata"]["ResponseBytes"]
-        last_key: Item | None = response.get("LastEvaluatedKey")
-        return last_key
+            counts.update(_names(item, field))
+        rows += len(response["Items"])
+        size += response["ResponseMetadata"]["ResponseBytes"]
+        last_key = response.get("LastEvaluatedKey")
+        if last_key is None or rows > MAX_ROWS_READ or size >= MAX_PAGE_BYTES:
+            break
+    by_count = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    complete = last_key is None and rows <= MAX_ROWS_READ
+    return NamesInUse([NameInUse(*pair) for pair in by_count], complete)
 
-    def _names(self, item: Item) -> Iterator[str]:
-        if self._field in item:
-            value = item[self._field]
-            yield from (each["S"] for each in value.get("L", [value]))
+
+def _names(item: Item, field: NameField) -> Iterator[str]:
+    if field in item:
+        value = item[field]
+        yield from (each["S"] for each in value.get("L", [value]))

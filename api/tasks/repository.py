@@ -14,7 +14,7 @@ from api.tasks.idempotency import Claim, Replay, recorded_task, replay_of
 from api.tasks.items import ConcurrentWriteError, Items
 from api.tasks.joint_changes import JointChange, write_once
 from api.tasks.models import Status, Task
-from api.tasks.names import NameCounter, NameField, NamesInUse
+from api.tasks.names import NameField, NamesInUse, count_names
 from api.tasks.pages import PageReader
 from api.tasks.query_plan import QueryPlan
 from api.tasks.table import TaskItem, TaskKey, item_of, task_of
@@ -119,7 +119,7 @@ class TaskRepository:
 
     @run_on_loop
     def names_in_use(self, workspace: str, field: NameField) -> NamesInUse:
-        return NameCounter(self._table, workspace, field).count()
+        return count_names(self._table, workspace, field)
 
     @run_on_loop
     def ping(self) -> None:
