@@ -15,17 +15,18 @@ class Cursors:
     """Converts positions to cursors and back.
 
     The context identifies the workspace, filters and sort. It is signed with the position but
-    not contained in the cursor, so that a cursor is valid for one list only.
+    not contained in the cursor, so that a cursor is valid for one list only. The first page has no
+    position, and the last one no cursor.
     """
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
 
-    def seal(self, position: str, context: str) -> str:
-        return self.seal_bytes(position.encode(), context)
+    def seal(self, position: str | None, context: str) -> str | None:
+        return None if position is None else self.seal_bytes(position.encode(), context)
 
-    def open(self, cursor: str, context: str) -> str:
-        return self.open_bytes(cursor, context).decode()
+    def open(self, cursor: str | None, context: str) -> str | None:
+        return None if cursor is None else self.open_bytes(cursor, context).decode()
 
     def seal_bytes(self, position: bytes, context: str) -> str:
         mac = self._sign(position, context)

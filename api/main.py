@@ -17,7 +17,6 @@ from api.backlog.sampler import Sampler
 from api.board import routes as board_routes
 from api.changes import examples as changes_examples
 from api.changes import routes as changes_routes
-from api.changes.feed import ChangesRepository
 from api.changes.service import ChangesService
 from api.changes.tokens import Tokens
 from api.clock import Clock, Timer, system_clock
@@ -155,8 +154,8 @@ def _add_services(
     app.state.bulks = BulkService(tasks, bulks, metrics, clock, limits.bulk_items)
     comments = CommentRepository(model, transport)
     app.state.comments = CommentService(comments, tasks, cursors, clock)
-    feed = ChangesRepository(model, transport)
-    app.state.changes = ChangesService(feed, tasks.lists, Tokens(cursors, clock), clock)
+    tokens = Tokens(cursors, clock)
+    app.state.changes = ChangesService(repository, tasks.lists, tokens, clock)
     table = model._get_connection()  # noqa: SLF001 - see bind
     workspaces = WorkspaceRepository(table, transport)
     app.state.keys = KeyService(

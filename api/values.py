@@ -10,7 +10,9 @@ from itertools import groupby
 from typing import Annotated, Any
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -219,3 +221,12 @@ PageCursor = Annotated[
         examples=[EXAMPLE_CURSOR],
     ),
 ]
+
+
+class PageQuery(BaseModel):
+    """The query parameters of a list that has no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: PageLimit = DEFAULT_PAGE_LIMIT
+    cursor: PageCursor = None

@@ -27,7 +27,7 @@ def test_a_cursor_is_invalid_in_another_context(position: str, context: str, oth
 
 def test_a_cursor_with_any_character_changed_is_invalid() -> None:
     """Also in the bits of the last character that Base64 does not use."""
-    cursor = CURSORS.seal("position#1", "context")
+    cursor = CURSORS.seal_bytes(b"position#1", "context")
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/ é"
     forged = {
         cursor[:place] + character + cursor[place + 1 :]
@@ -46,7 +46,7 @@ def test_a_cursor_is_invalid_after_a_change_of_the_secret() -> None:
 
 def test_the_boundary_between_context_and_position_is_signed() -> None:
     """The signature of context `a` and position `bc` does not fit context `ab` and position `c`."""
-    mac = base64.urlsafe_b64decode(CURSORS.seal("bc", "a"))[:MAC_BYTES]
+    mac = base64.urlsafe_b64decode(CURSORS.seal_bytes(b"bc", "a"))[:MAC_BYTES]
     forged = base64.urlsafe_b64encode(mac + b"c").decode().rstrip("=")
     with pytest.raises(InvalidCursor):
         CURSORS.open(forged, "ab")

@@ -11,10 +11,7 @@ from api.changes.models import ChangesQuery
 from api.changes.tokens import MAX_SEEN, Seen, Token, seconds_of
 from api.dynamodb.conditions import holds
 from api.dynamodb.item_json import Item
-from api.dynamodb.run_on_loop import run_on_loop
-from api.dynamodb.transport import Transport
 from api.tasks.list_models import Sort, StateFilter, TaskFilters, TaskQuery
-from api.tasks.pages import PageReader
 from api.tasks.query_plan import QueryPlan, Stream, plan_query
 from api.tasks.table import COMMENTS, DELETED, TaskItem, state_partition
 
@@ -30,19 +27,6 @@ class Page(NamedTuple):
     has_more: bool = False
     # Whether something waits until it is below the horizon.
     is_held: bool = False
-
-
-class ChangesRepository:
-    """The feed of one workspace, read from an index."""
-
-    def __init__(self, model: type[TaskItem], transport: Transport) -> None:
-        self._table = model._get_connection()  # noqa: SLF001 - see connection.bind
-        self.transport = transport
-
-    @run_on_loop
-    def read(self, plan: QueryPlan, limit: int, position: str) -> tuple[list[Item], str | None]:
-        """Read items after a position, and return them with the position of the next ones."""
-        return PageReader(self._table, plan, limit, position).read()
 
 
 def plan_changes(workspace: str, query: ChangesQuery, token: Token) -> QueryPlan:

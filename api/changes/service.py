@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
-from api.changes.feed import ChangesRepository, Page, page_after, plan_changes
+from api.changes.feed import Page, page_after, plan_changes
 from api.changes.models import Changes, ChangesQuery, CommentDeletion, Deletion
 from api.changes.tokens import Token, Tokens, horizon
 from api.changes.watch import Watch, Watched
@@ -14,6 +14,7 @@ from api.dynamodb.item_json import Item
 from api.errors import StoreUnavailable
 from api.tasks.comments import comment_ids, is_comment
 from api.tasks.fair_semaphore import FairSemaphore
+from api.tasks.repository import TaskRepository
 from api.tasks.table import TASK_PREFIX, actor_of, task_of, time_of_update
 from api.tasks.updates import is_tombstone
 from api.values import MAX_PAGE_LIMIT
@@ -27,7 +28,7 @@ class ChangesService:
     """What changed in a workspace, each change at least once."""
 
     def __init__(
-        self, repository: ChangesRepository, lists: FairSemaphore, tokens: Tokens, clock: Clock
+        self, repository: TaskRepository, lists: FairSemaphore, tokens: Tokens, clock: Clock
     ) -> None:
         self._repository = repository
         # A page of changes takes the memory of a list.
@@ -98,7 +99,7 @@ class ChangesService:
         plan = plan_changes(workspace, query, token)
         async with self._lists.admit(workspace):
             complete = horizon(self._clock())
-            items, position = await self._repository.read(plan, query.limit, token.position)
+            items, position = await self._repository.page(plan, query.limit, token.position)
         return page_after(token, items, position, complete)
 
     def _changes(self, page: Page, context: str) -> Changes:

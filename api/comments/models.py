@@ -13,7 +13,7 @@ from api.tasks.idempotency import Recorded
 from api.tasks.list_models import NextCursor
 from api.tasks.models import CommentText, TaskId
 from api.tasks.table import actor_of
-from api.values import DEFAULT_PAGE_LIMIT, ULID_PATTERN, PageCursor, PageLimit, Timestamp
+from api.values import ULID_PATTERN, Timestamp
 
 CommentId = Annotated[
     str,
@@ -63,15 +63,6 @@ class CommentBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: CommentText
-
-
-class CommentQuery(BaseModel):
-    """The query parameters of a list of comments."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    limit: PageLimit = DEFAULT_PAGE_LIMIT
-    cursor: PageCursor = None
 
 
 @dataclass(slots=True)

@@ -11,7 +11,6 @@ from api.comments.models import (
     Comment,
     CommentBody,
     CommentPage,
-    CommentQuery,
     comment_json,
     comment_page_json,
 )
@@ -48,6 +47,7 @@ from api.tasks.routes import (
     IfNoneMatch,
     TaskId,
 )
+from api.values import PageQuery
 
 ETAG_HEADER = {"ETag": header("The comment's state, for `If-Match`.", examples.ETAG) | REQUIRED}
 PATH = f"/v1/tasks/{ID}/comments/{examples.COMMENT_ID}"
@@ -121,7 +121,7 @@ async def create_comment(
     },
 )
 async def list_comments(
-    request: Request, caller: Reader, task_id: TaskId, query: Annotated[CommentQuery, Query()]
+    request: Request, caller: Reader, task_id: TaskId, query: Annotated[PageQuery, Query()]
 ) -> Response:
     page = await _comments(request).list(caller.workspace, task_id, query)
     return Response(comment_page_json(page), media_type=JSON)

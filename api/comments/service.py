@@ -6,7 +6,6 @@ from api.comments.models import (
     Comment,
     CommentBody,
     CommentPage,
-    CommentQuery,
     comment_of,
     recorded_comment,
 )
@@ -19,7 +18,7 @@ from api.tasks.comments import CommentKey
 from api.tasks.idempotency import Replay, claim
 from api.tasks.service import TaskService
 from api.tasks.writes import Stamp, key_of, new_comment, update_by
-from api.values import is_ulid
+from api.values import PageQuery, is_ulid
 
 
 class CommentService:
@@ -51,13 +50,12 @@ class CommentService:
     async def get(self, workspace: str, task_id: str, comment_id: str) -> Comment:
         return await self._repository.get(_key_of(workspace, task_id, comment_id))
 
-    async def list(self, workspace: str, task_id: str, query: CommentQuery) -> CommentPage:
+    async def list(self, workspace: str, task_id: str, query: PageQuery) -> CommentPage:
         key, context = key_of(workspace, task_id), f"{workspace}\ncomments\n{task_id}"
-        position = None if query.cursor is None else self._cursors.open(query.cursor, context)
+        position = self._cursors.open(query.cursor, context)
         async with self._tasks.lists.admit(workspace):
             comments, next_position = await self._repository.page(key, query.limit, position)
-        next_cursor = self._cursors.seal(next_position, context) if next_position else None
-        return CommentPage(comments, next_cursor)
+        return CommentPage(comments, self._cursors.seal(next_position, context))
 
     async def change(  # noqa: PLR0913, PLR0917 - one request's parts
         self,

@@ -92,9 +92,9 @@ class KeyService:
 
     async def list(self, workspace: str, query: KeyQuery) -> KeyPage:
         context = f"keys of {workspace}"
-        position = None if query.cursor is None else self._cursors.open(query.cursor, context)
+        position = self._cursors.open(query.cursor, context)
         keys, next_position = await self._repository.page(workspace, query.limit, position)
-        return KeyPage(keys, self._cursors.seal(next_position, context) if next_position else None)
+        return KeyPage(keys, self._cursors.seal(next_position, context))
 
     async def revoke(self, key_id: str, workspace: str | None) -> None:
         """Revoke a key of a workspace, or of any workspace if None."""

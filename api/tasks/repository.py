@@ -18,7 +18,7 @@ from api.tasks.names import NameField, NamesInUse, count_names
 from api.tasks.pages import PageReader
 from api.tasks.query_plan import QueryPlan
 from api.tasks.table import TaskItem, TaskKey, item_of, task_of
-from api.tasks.trash import TaskRestoration, TrashedTask, trashed_task_of
+from api.tasks.trash import TaskRestoration
 from api.tasks.updates import TaskDeletion, TaskUpdate
 
 
@@ -102,20 +102,11 @@ class TaskRepository:
         return task_of(item)
 
     @run_on_loop
-    def trash(
-        self, plan: QueryPlan, limit: int, position: str | None
-    ) -> tuple[list[TrashedTask], str | None]:
-        """Read a page of tombstones, and return it with the position of the next one."""
-        items, next_position = PageReader(self._table, plan, limit, position).read()
-        return [trashed_task_of(item) for item in items], next_position
-
-    @run_on_loop
     def page(
         self, plan: QueryPlan, limit: int, position: str | None
-    ) -> tuple[list[Task], str | None]:
+    ) -> tuple[list[Item], str | None]:
         """Read a page after a position, and return it with the position of the next one."""
-        items, next_position = PageReader(self._table, plan, limit, position).read()
-        return [task_of(item) for item in items], next_position
+        return PageReader(self._table, plan, limit, position).read()
 
     @run_on_loop
     def names_in_use(self, workspace: str, field: NameField) -> NamesInUse:

@@ -1,7 +1,10 @@
 """The tracker's rules: ids, times, status moves, and what a repeated request gets."""
 
+from collections.abc import Sequence
+
 from api.clock import Clock
 from api.cursor import Cursors
+from api.dynamodb.item_json import Item
 from api.http.etags import Match
 from api.metrics import Metrics
 from api.principal import NO_KEY, Actor
@@ -11,12 +14,12 @@ from api.tasks.idempotency import Claim, Replay, claim
 from api.tasks.list_models import TaskPage, TaskQuery
 from api.tasks.models import MOVES, FieldsChange, NewTask, Status, Task, TaskChange
 from api.tasks.names import NameField, NamesInUse
-from api.tasks.query_plan import plan_query
+from api.tasks.query_plan import QueryPlan, plan_query
 from api.tasks.repository import TaskRepository, UpdatedTask
-from api.tasks.table import TaskKey
-from api.tasks.trash import TaskRestoration, TrashPage, TrashQuery, plan_trash
+from api.tasks.table import TaskKey, task_of
+from api.tasks.trash import TaskRestoration, TrashPage, plan_trash, trashed_task_of
 from api.tasks.writes import Stamp, deletion_of, key_of, new_task, problems_of, update_of
-from api.values import seconds_between
+from api.values import PageQuery, seconds_between
 
 
 class TaskService:
@@ -109,25 +112,26 @@ class TaskService:
         restoration = TaskRestoration(stamp.revision, stamp.now, stamp.by)
         return await self._repository.restore(key_of(workspace, task_id), restoration)
 
-    async def trash(self, workspace: str, query: TrashQuery) -> TrashPage:
-        context = f"{workspace}\ntrash"
-        position = None if query.cursor is None else self._cursors.open(query.cursor, context)
-        plan = plan_trash(workspace, self._clock())
-        async with self.lists.admit(workspace):
-            tasks, next_position = await self._repository.trash(plan, query.limit, position)
-        next_cursor = self._cursors.seal(next_position, context) if next_position else None
-        return TrashPage(tasks, next_cursor)
+    async def trash(self, workspace: str, query: PageQuery) -> TrashPage:
+        plan, context = plan_trash(workspace, self._clock()), f"{workspace}\ntrash"
+        items, next_cursor = await self._page(workspace, plan, query, context)
+        return TrashPage([trashed_task_of(item) for item in items], next_cursor)
 
     async def list(self, workspace: str, query: TaskQuery) -> TaskPage:
         if query.is_empty:
             return TaskPage(items=[], next_cursor=None)
-        context = _cursor_context(workspace, query)
-        position = None if query.cursor is None else self._cursors.open(query.cursor, context)
-        plan = plan_query(workspace, query)
+        plan, context = plan_query(workspace, query), _cursor_context(workspace, query)
+        items, next_cursor = await self._page(workspace, plan, query, context)
+        return TaskPage([task_of(item) for item in items], next_cursor)
+
+    async def _page(
+        self, workspace: str, plan: QueryPlan, query: TaskQuery | PageQuery, context: str
+    ) -> tuple[Sequence[Item], str | None]:
+        """Read a page after a cursor, and return it with the cursor of the next one."""
+        position = self._cursors.open(query.cursor, context)
         async with self.lists.admit(workspace):
-            tasks, next_position = await self._repository.page(plan, query.limit, position)
-        next_cursor = self._cursors.seal(next_position, context) if next_position else None
-        return TaskPage(tasks, next_cursor)
+            items, next_position = await self._repository.page(plan, query.limit, position)
+        return items, self._cursors.seal(next_position, context)
 
     async def names_in_use(self, workspace: str, field: NameField) -> NamesInUse:
         async with self.lists.admit(workspace):

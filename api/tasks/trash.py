@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 from pynamodb.expressions.update import Action
 
 from api.dynamodb.item_json import Item
@@ -43,7 +43,7 @@ from api.tasks.updates import (
     revision_history,
     set_or_remove,
 )
-from api.values import DEFAULT_PAGE_LIMIT, PageCursor, PageLimit, Timestamp, rfc3339
+from api.values import Timestamp, rfc3339
 
 DeletedAt = Annotated[
     Timestamp,
@@ -80,15 +80,6 @@ class TrashPage:
 
 
 trash_json = TypeAdapter(TrashPage).dump_json
-
-
-class TrashQuery(BaseModel):
-    """The query parameters of the trash."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    limit: PageLimit = DEFAULT_PAGE_LIMIT
-    cursor: PageCursor = None
 
 
 class TaskRestoration(NamedTuple):

@@ -13,7 +13,8 @@ from api.tasks.errors import TaskNotFound
 from api.tasks.models import Task, task_json
 from api.tasks.routes import ETAG_HEADER, TaskId
 from api.tasks.service import TaskService
-from api.tasks.trash import TrashPage, TrashQuery, trash_json
+from api.tasks.trash import TrashPage, trash_json
+from api.values import PageQuery
 
 router = APIRouter(prefix="/v1", tags=["tasks"], route_class=AuthorizedRoute)
 
@@ -52,7 +53,7 @@ async def restore_task(request: Request, caller: Writer, task_id: TaskId) -> Res
     },
 )
 async def list_trash(
-    request: Request, caller: Reader, query: Annotated[TrashQuery, Query()]
+    request: Request, caller: Reader, query: Annotated[PageQuery, Query()]
 ) -> Response:
     tasks: TaskService = request.app.state.tasks
     page = await tasks.trash(caller.workspace, query)

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from api.comments.errors import CommentNotFound, StaleComment
-from api.comments.models import Comment, CommentBody, CommentQuery
+from api.comments.models import Comment, CommentBody
 from api.errors import StoreThrottled
 from api.http.etags import Match, parse_strong
 from api.principal import ANONYMOUS
 from api.tasks.errors import TaskNotFound
 from api.tasks.items import MAX_REREADS
 from api.tasks.models import NewTask, Task
+from api.values import PageQuery
 from tests.support.concurrency import before_call, contention
 from tests.support.service import ANY, WORKSPACE, Service
 
@@ -42,7 +43,7 @@ class Commented:
         await self.service.tasks.delete(WORKSPACE, self.task.id, ANY)
 
     async def texts(self) -> list[str]:
-        page = await self.service.comments.list(WORKSPACE, self.task.id, CommentQuery())
+        page = await self.service.comments.list(WORKSPACE, self.task.id, PageQuery())
         return [comment.text for comment in page.items]
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from api.comments.models import Comment, CommentBody, CommentQuery
+from api.comments.models import Comment, CommentBody
 from api.comments.service import CommentService
 from api.dynamodb import retry
 from api.errors import OutcomeUnknown
@@ -17,6 +17,7 @@ from api.problem import Problem
 from api.tasks.idempotency import Replay
 from api.tasks.models import NewTask, Task, TaskChange
 from api.tasks.service import TaskService
+from api.values import PageQuery
 from tests.support.faults import Fault, FaultProxy, once, times
 from tests.support.faulty_apps import EXECUTED, KNOWN, NOT_EXECUTED, faulty_apps
 from tests.support.figures import Figures
@@ -130,7 +131,7 @@ class Faulty:
         # In a thread, because the event loop must close connections before the proxy can settle.
         await asyncio.to_thread(self.proxy.settle)
         current = await self._direct.tasks.get(WORKSPACE, task.id)
-        page = await self._direct.comments.list(WORKSPACE, task.id, CommentQuery())
+        page = await self._direct.comments.list(WORKSPACE, task.id, PageQuery())
         texts = [comment.text for comment in page.items]
         return State(current.version, current.comment_count, texts)
 

@@ -9,7 +9,6 @@ import pytest
 from api.comments.models import (
     Comment,
     CommentBody,
-    CommentQuery,
     comment_of,
     is_deleted_comment,
 )
@@ -20,6 +19,7 @@ from api.tasks.comments import NewComment
 from api.tasks.models import NewTask
 from api.tasks.table import TaskKey
 from api.tasks.writes import Stamp
+from api.values import PageQuery
 from tests.support.service import ANY, WORKSPACE, Service
 
 TASK = TaskKey("default", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
@@ -69,5 +69,5 @@ async def test_comments_are_read_consistently(moto: str) -> None:
 
         with patch.object(service.http, "send", send):
             await service.comments.get(WORKSPACE, task.id, comment.id)
-            await service.comments.list(WORKSPACE, task.id, CommentQuery())
+            await service.comments.list(WORKSPACE, task.id, PageQuery())
         assert reads == [True] * 4

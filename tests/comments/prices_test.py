@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from api.comments.models import Comment, CommentBody, CommentQuery
+from api.comments.models import Comment, CommentBody
 from api.http.etags import parse_strong
 from api.local.processes import ROOT
 from api.principal import Principal, Scope
 from api.tasks.models import Task, TaskChange
+from api.values import PageQuery
 from tests.support.service import ANY, WORKSPACE
 from tests.tasks.repository_test import ACTOR, NEW, RETITLED, MeteredService
 
@@ -33,7 +34,7 @@ class Commented:
         task = await service.tasks.create(WORKSPACE, NEW, ACTOR)
         for _ in range(COMMENTS):
             await service.comments.create(CALLER, task.id, BODY, None)
-        page = await service.comments.list(WORKSPACE, task.id, CommentQuery(limit=1))
+        page = await service.comments.list(WORKSPACE, task.id, PageQuery(limit=1))
         return cls(service, await service.tasks.get(WORKSPACE, task.id), page.items[0])
 
     def write(self, key: str | None) -> Awaitable[object]:
@@ -49,7 +50,7 @@ class Commented:
         return self.service.comments.get(WORKSPACE, self.task.id, self.comment.id)
 
     def page(self) -> Awaitable[object]:
-        return self.service.comments.list(WORKSPACE, self.task.id, CommentQuery())
+        return self.service.comments.list(WORKSPACE, self.task.id, PageQuery())
 
     def edit(self, key: str | None) -> Awaitable[object]:
         return self.service.comments.change(CALLER, self.task.id, self.comment.id, ANY, BODY, key)

@@ -20,7 +20,7 @@ POSITION = TASK_PREFIX + "01M844SWCNJP495C08P8806A5P"
 
 def _forgeries(chance: random.Random) -> Iterator[str]:
     """Forge cursors: flipped bits, cut and extended ones, noise, other contexts and secrets."""
-    real = CURSORS.seal(POSITION, CONTEXT)
+    real = CURSORS.seal_bytes(POSITION.encode(), CONTEXT)
     sealed = base64.urlsafe_b64decode(real + "==")
     while True:
         flipped = bytearray(sealed)
@@ -31,8 +31,8 @@ def _forgeries(chance: random.Random) -> Iterator[str]:
         yield _text(sealed + chance.randbytes(1 + cut % 5))
         yield _text(chance.randbytes(len(sealed)))
         yield _text(chance.randbytes(16) + sealed[16:])
-        yield CURSORS.seal(POSITION, chance.choice(OTHER_CONTEXTS))
-        yield Cursors(SECRET[::-1]).seal(POSITION, CONTEXT)
+        yield CURSORS.seal_bytes(POSITION.encode(), chance.choice(OTHER_CONTEXTS))
+        yield Cursors(SECRET[::-1]).seal_bytes(POSITION.encode(), CONTEXT)
 
 
 def _text(sealed: bytes) -> str:

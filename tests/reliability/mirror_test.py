@@ -21,7 +21,7 @@ from api.changes.models import Changes, ChangesQuery
 from api.changes.service import ChangesService
 from api.changes.tokens import CLOCK_SKEW_SECONDS, HORIZON
 from api.changes.watch import Watched
-from api.comments.models import Comment, CommentBody, CommentQuery
+from api.comments.models import Comment, CommentBody
 from api.comments.service import CommentService
 from api.dynamodb import retry
 from api.dynamodb.retry import REQUEST_SECONDS
@@ -32,6 +32,7 @@ from api.problem import Problem
 from api.tasks.bulk_models import BulkRequest
 from api.tasks.models import NewTask, Status, TaskChange
 from api.tasks.service import TaskService
+from api.values import PageQuery
 from tests.support.builders import settings
 from tests.support.clock import Clock
 from tests.support.faults import Fault, FaultProxy, Plan, randomly
@@ -176,7 +177,7 @@ class History:
     async def is_mirrored(self) -> bool:
         """Return whether both mirrors equal the table."""
         tasks = {task.id: task for task in await everything(self.tasks, self.workspace)}
-        query, comments = CommentQuery(limit=MAX_LIMIT), dict[str, Comment]()
+        query, comments = PageQuery(limit=MAX_LIMIT), dict[str, Comment]()
         for task in tasks.values():
             page = await self.comments.list(self.workspace, task.id, query)
             assert (len(page.items), page.next_cursor) == (task.comment_count, None)

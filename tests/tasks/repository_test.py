@@ -21,8 +21,7 @@ from api.tasks.list_models import Sort, TaskPage, TaskQuery
 from api.tasks.models import NewTask, Status, Task, TaskChange
 from api.tasks.names import NameField
 from api.tasks.table import TaskKey, item_of
-from api.tasks.trash import TrashQuery
-from api.values import DEFAULT_PAGE_LIMIT, rfc3339
+from api.values import DEFAULT_PAGE_LIMIT, PageQuery, rfc3339
 from tests.support import botocore_transport
 from tests.support.botocore_transport import BotocoreTransport
 from tests.support.figures import rounds
@@ -227,7 +226,7 @@ PATTERNS: dict[str, Call] = {
 
 PATTERNS_OF_DELETED_TASKS: dict[str, Call] = {
     "restore it": lambda service, task: service.tasks.restore(WORKSPACE, task.id, ACTOR),
-    "page of 25 of the trash": lambda service, _: service.tasks.trash(WORKSPACE, TrashQuery()),
+    "page of 25 of the trash": lambda service, _: service.tasks.trash(WORKSPACE, PageQuery()),
 }
 PATTERNS_OF_CLOSED_TASKS: dict[str, Call] = {
     "reopen it": _change(TaskChange(status=Status.TODO)),
