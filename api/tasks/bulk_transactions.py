@@ -18,11 +18,11 @@ from api.tasks.bulk_models import BulkChange, BulkDeletion, BulkItem, BulkReques
 from api.tasks.bulk_records import BulkRecord, BulkRepository, Operation, RefusedTransactionError
 from api.tasks.errors import TransactionTooLarge
 from api.tasks.fair_semaphore import FairSemaphore
-from api.tasks.items import MAX_REREADS, ConditionFailedError, require_live
+from api.tasks.items import MAX_REREADS, require_live
 from api.tasks.models import NewTask, Task
 from api.tasks.table import TaskItem, TaskKey, item_of, task_of
 from api.tasks.updates import TaskDeletion, TaskUpdate
-from api.tasks.writes import Origin, Stamp, deletion_of, key_of, new_task, problems_of, update_of
+from api.tasks.writes import Origin, Stamp, deletion_of, key_of, new_task, update_of
 from api.values import rfc3339
 
 # DynamoDB's limits, which the emulators do not check alike.
@@ -86,8 +86,8 @@ class Write(NamedTuple):
                 return Operation(self.key, item_of(self.key, task), NOT_EXISTS)
             case TaskUpdate() as update:
                 live = require_live(item)
-                with problems_of(update):
-                    _require(update.allows(live), live)
+                if not update.allows(live):
+                    raise update.refusal(task_of(live))
                 return Operation(self.key, update.apply(self.key, live), _unchanged(live))
             case TaskDeletion() as deletion:
                 return self._tombstone(deletion, item)
@@ -96,8 +96,8 @@ class Write(NamedTuple):
         if item is not None and deletion.already_applied(item):
             return None
         live = require_live(item)
-        with problems_of(deletion):
-            _require(deletion.match.accepts(live["revision"]["S"]), live)
+        if not deletion.match.accepts(live["revision"]["S"]):
+            raise deletion.refusal(task_of(live))
         return Operation(self.key, live, _unchanged(live), deletion.actions(self.key))
 
 
@@ -216,11 +216,6 @@ def _problem_of(index: int) -> Iterator[None]:
     except Problem as problem:
         problem.members["item"] = index
         raise
-
-
-def _require(is_allowed: bool, current: Item) -> None:
-    if not is_allowed:
-        raise ConditionFailedError(task_of(current))
 
 
 def _unchanged(item: Item) -> Condition:

@@ -59,6 +59,17 @@ class Items:
     def write(self, key: TaskKey, write: TaskUpdate | TaskDeletion) -> Written:
         """Write on the state that If-Match names, and return the item after the write.
 
+        Raises:
+            Problem: the task's state does not allow the write.
+        """
+        try:
+            return self._write(key, write)
+        except ConditionFailedError as failed:
+            raise write.refusal(failed.current) from failed
+
+    def _write(self, key: TaskKey, write: TaskUpdate | TaskDeletion) -> Written:
+        """Make the write.
+
         What depends on the item is bound to the revision that is there, so that a late attempt
         fails: `If-Match: *`, and a change of single labels.
         """

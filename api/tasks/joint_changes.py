@@ -11,7 +11,6 @@ from api.tasks.idempotency import Claim, Recorded, Replay, recorded_task, replay
 from api.tasks.items import (
     MAX_REREADS,
     ConcurrentWriteError,
-    ConditionFailedError,
     Items,
     is_free,
     require_live,
@@ -50,7 +49,7 @@ class JointChange(NamedTuple):
         try:
             live = self._require_allowed(item)
             after = self.update.apply(self.key, live)
-        except (ConditionFailedError, Problem):
+        except Problem:
             # It may be the first request that is in the way.
             if self.claim is None or (replay := find_replay(items, self.claim)) is None:
                 raise
@@ -62,7 +61,7 @@ class JointChange(NamedTuple):
     def _require_allowed(self, item: Item | None) -> Item:
         live = require_live(item)
         if not self.update.allows(live):
-            raise ConditionFailedError(task_of(live))
+            raise self.update.refusal(task_of(live))
         return live
 
     def _write(self, items: Items, after: Item, put: dict[str, Any]) -> Item | None:

@@ -18,7 +18,7 @@ from api.tasks.query_plan import QueryPlan, plan_query
 from api.tasks.repository import TaskRepository, UpdatedTask
 from api.tasks.table import TaskKey, task_of
 from api.tasks.trash import TaskRestoration, TrashPage, plan_trash, trashed_task_of
-from api.tasks.writes import Stamp, deletion_of, key_of, new_task, problems_of, update_of
+from api.tasks.writes import Stamp, deletion_of, key_of, new_task, update_of
 from api.values import PageQuery, seconds_between
 
 
@@ -74,9 +74,7 @@ class TaskService:
         by: Actor | Stamp = NO_KEY,
     ) -> Task:
         update = update_of(match, change, self._stamp(by))
-        with problems_of(update):
-            updated = await self._repository.change(key_of(workspace, task_id), update)
-        return self._counted(updated)
+        return self._counted(await self._repository.change(key_of(workspace, task_id), update))
 
     async def change_once(  # noqa: PLR0913 - one request's parts
         self,
@@ -92,8 +90,7 @@ class TaskService:
         now = self._clock()
         update = update_of(match, change, Stamp.new(now, by))
         claimed = claim(workspace, idempotency_key, f"PATCH {task_id}", change.content(), now)
-        with problems_of(update):
-            done = await self._repository.change_once(key_of(workspace, task_id), update, claimed)
+        done = await self._repository.change_once(key_of(workspace, task_id), update, claimed)
         if isinstance(done, Replay):
             return self.checked(done, claimed)
         return self._counted(done)
@@ -103,8 +100,7 @@ class TaskService:
     ) -> None:
         """Delete a task; deleting the same state again succeeds for 30 days."""
         deletion = deletion_of(match, self._stamp(by))
-        with problems_of(deletion):
-            await self._repository.delete(key_of(workspace, task_id), deletion)
+        await self._repository.delete(key_of(workspace, task_id), deletion)
 
     async def restore(self, workspace: str, task_id: str, by: Actor = NO_KEY) -> Task:
         """Give a deleted task back within 30 days; one that is there is returned as it is."""

@@ -15,13 +15,15 @@ from pynamodb.expressions.update import Action, SetAction
 
 from api.dynamodb.item_json import Item, to_attribute
 from api.errors import InvalidRequest
-from api.http.etags import Match
+from api.http.etags import Match, revision_of
 from api.principal import Actor
+from api.problem import Problem
 from api.tasks.comments import CommentWrite
-from api.tasks.errors import TooManyComments
+from api.tasks.errors import IllegalMove, StaleEtag, TooManyComments
 from api.tasks.models import (
     MAX_COMMENTS,
     MAX_LABELS,
+    MOVES,
     STATES,
     LabelChange,
     State,
@@ -159,6 +161,13 @@ class TaskUpdate(NamedTuple):
             not self.from_statuses or status in self.from_statuses
         )
 
+    def refusal(self, current: Task) -> Problem:
+        """Return why a task does not allow the change: a stale ETag, or an illegal move."""
+        wanted = self.values.get("status")
+        if wanted is None or not self.match.accepts(revision_of(current.etag)):
+            return StaleEtag(current.etag)
+        return IllegalMove(current.status, wanted, MOVES[current.status])
+
     def apply(self, key: TaskKey, item: Item) -> Item:
         """Return the item that the change makes of one that was read."""
         after = item | dict(shifted_history(item, self.revision))
@@ -198,6 +207,9 @@ class TaskDeletion(NamedTuple):
 
     def in_state_of(self, _status: Status) -> Self:
         return self
+
+    def refusal(self, current: Task) -> Problem:
+        return StaleEtag(current.etag)
 
     def actions(self, key: TaskKey) -> list[Action]:
         return [

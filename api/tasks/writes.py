@@ -1,17 +1,14 @@
-"""How requests become writes, and failed conditions problems."""
+"""How requests become writes."""
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from api.http.etags import Match, etag_of, new_revision, revision_of
+from api.http.etags import Match, etag_of, new_revision
 from api.principal import NO_KEY, Actor
 from api.tasks.comments import CommentWrite, NewComment
-from api.tasks.errors import IllegalMove, StaleEtag, TaskNotFound
-from api.tasks.items import ConditionFailedError
+from api.tasks.errors import TaskNotFound
 from api.tasks.models import MOVES, STATES, FieldsChange, NewTask, Status, Task, TaskChange
 from api.tasks.table import TaskKey
 from api.tasks.updates import TaskDeletion, TaskUpdate
@@ -110,19 +107,6 @@ def key_of(workspace: str, task_id: str) -> TaskKey:
     if not is_ulid(task_id):
         raise TaskNotFound
     return TaskKey(workspace, task_id)
-
-
-@contextmanager
-def problems_of(write: TaskUpdate | TaskDeletion) -> Iterator[None]:
-    """Raise a failed condition as its problem: a stale ETag, or an illegal move."""
-    try:
-        yield
-    except ConditionFailedError as failed:
-        current = failed.current
-        wanted = write.values.get("status") if isinstance(write, TaskUpdate) else None
-        if wanted is None or not write.match.accepts(revision_of(current.etag)):
-            raise StaleEtag(current.etag) from failed
-        raise IllegalMove(current.status, wanted, MOVES[current.status]) from failed
 
 
 def _author_and_time(stamp: Stamp) -> dict[str, Any]:
