@@ -14,7 +14,7 @@ from api.dynamodb.run_on_loop import run_on_loop
 from api.dynamodb.transport import Transport
 from api.errors import StoreThrottled
 from api.problem import Problem
-from api.tasks.comments import CommentDeletion, CommentKey, comment_prefix
+from api.tasks.comments import CommentKey, CommentWrite, comment_prefix
 from api.tasks.idempotency import Claim, Recorded, Replay, replay_of
 from api.tasks.items import MAX_REREADS, ConcurrentWriteError, Items, require_history
 from api.tasks.joint_changes import JointChange, find_replay, write_once
@@ -82,7 +82,8 @@ class CommentRepository:
             if update.stands_in(item):
                 return
             update.require_allowed(item)
-            deletion = CommentDeletion(key.comment_id, update.apply(key, item))
+            unchanged = TaskItem.revision == item["revision"]["S"]
+            deletion = CommentWrite(key, update.apply(key, item), unchanged, added=-1)
             with suppress(ConcurrentWriteError):
                 JointChange(key.task, update_by(deletion, update.stamp)).attempt(self._items)
                 return

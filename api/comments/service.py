@@ -37,8 +37,8 @@ class CommentService:
     ) -> Comment | Replay:
         """Write a comment; under an idempotency key, once."""
         key, stamp = key_of(caller.workspace, task_id), self._stamp(caller)
-        new = new_comment(body.text, stamp)
-        comment, update = comment_of(new.item(key)), update_by(new, stamp)
+        new = new_comment(key, body.text, stamp)
+        comment, update = comment_of(new.item), update_by(new, stamp)
         if idempotency_key is None:
             await self._repository.add(key, update)
             return comment

@@ -199,7 +199,7 @@ class BulkService:
         match = parse_strong(change.etag)
         if run.is_resumed:
             key = key_of(run.workspace, change.id)
-            update = update_of(match, change.patch, stamp)
+            update = update_of(key, match, change.patch, stamp)
             began = rfc3339(run.origin.began)
             await self._repository.require_known_outcome(key, update, began)
         await self._tasks.change(run.workspace, change.id, match, change.patch, stamp)

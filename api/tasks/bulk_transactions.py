@@ -44,8 +44,8 @@ class Write(NamedTuple):
                 task = new_task(new, stamp)
                 return cls(TaskKey(workspace, task.id), stamp, task)
             case BulkChange(id=task_id, etag=etag, patch=patch):
-                update = update_of(parse_strong(etag), patch, stamp)
-                return cls(key_of(workspace, task_id), stamp, update)
+                key = key_of(workspace, task_id)
+                return cls(key, stamp, update_of(key, parse_strong(etag), patch, stamp))
             case BulkDeletion(id=task_id, etag=etag):
                 deletion = deletion_of(parse_strong(etag), stamp)
                 return cls(key_of(workspace, task_id), stamp, deletion)

@@ -67,8 +67,8 @@ class JointChange(NamedTuple):
     def _write(self, items: Items, after: Item, put: dict[str, Any]) -> Item | None:
         comment, puts = self.update.comment, [put]
         if comment:
-            primary_key = comment.key(self.key).primary_key
-            puts.append(items.put(primary_key, comment.item(self.key), comment.condition))
+            primary_key = comment.key.primary_key
+            puts.append(items.put(primary_key, comment.item, comment.condition))
         if self.claim:
             response = self.response or recorded_task(task_of(after))
             return write_once(items, self.claim, response, *puts)

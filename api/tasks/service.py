@@ -73,8 +73,9 @@ class TaskService:
         change: FieldsChange,
         by: Actor | Stamp = NO_KEY,
     ) -> Task:
-        update = update_of(match, change, self._stamp(by))
-        return self._counted(await self._repository.change(key_of(workspace, task_id), update))
+        key = key_of(workspace, task_id)
+        update = update_of(key, match, change, self._stamp(by))
+        return self._counted(await self._repository.change(key, update))
 
     async def change_once(  # noqa: PLR0913 - one request's parts
         self,
@@ -87,10 +88,10 @@ class TaskService:
         by: Actor = NO_KEY,
     ) -> Task | Replay:
         """Change a task under an idempotency key, or replay the earlier response."""
-        now = self._clock()
-        update = update_of(match, change, Stamp.new(now, by))
+        key, now = key_of(workspace, task_id), self._clock()
+        update = update_of(key, match, change, Stamp.new(now, by))
         claimed = claim(workspace, idempotency_key, f"PATCH {task_id}", change.content(), now)
-        done = await self._repository.change_once(key_of(workspace, task_id), update, claimed)
+        done = await self._repository.change_once(key, update, claimed)
         if isinstance(done, Replay):
             return self.checked(done, claimed)
         return self._counted(done)

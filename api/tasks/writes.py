@@ -5,9 +5,10 @@ import os
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
+from api.dynamodb.item_json import NOT_EXISTS
 from api.http.etags import Match, etag_of, new_revision
 from api.principal import NO_KEY, Actor
-from api.tasks.comments import CommentWrite, NewComment
+from api.tasks.comments import CommentKey, CommentWrite, new_comment_item
 from api.tasks.errors import TaskNotFound
 from api.tasks.models import MOVES, STATES, FieldsChange, NewTask, Status, Task, TaskChange
 from api.tasks.table import TaskKey
@@ -72,11 +73,11 @@ def new_task(new: NewTask, stamp: Stamp) -> Task:
     )
 
 
-def update_of(match: Match, change: FieldsChange, stamp: Stamp) -> TaskUpdate:
+def update_of(key: TaskKey, match: Match, change: FieldsChange, stamp: Stamp) -> TaskUpdate:
     values = change.values() | _author_and_time(stamp)
     update = TaskUpdate(match, values, stamp.revision, labels=change.label_change())
     if isinstance(change, TaskChange) and change.comment:
-        update = update._replace(comment=new_comment(change.comment, stamp))
+        update = update._replace(comment=new_comment(key, change.comment, stamp))
     wanted = values.get("status")
     if wanted is None:
         return update
@@ -84,11 +85,11 @@ def update_of(match: Match, change: FieldsChange, stamp: Stamp) -> TaskUpdate:
     return update._replace(from_statuses=_statuses_before(wanted), state=STATES[wanted])
 
 
-def new_comment(text: str, stamp: Stamp) -> NewComment:
+def new_comment(task: TaskKey, text: str, stamp: Stamp) -> CommentWrite:
+    key = CommentKey(task, new_ulid(stamp.now))
     # Its revision is not the task's: each is one state of one thing.
-    return NewComment(
-        new_ulid(stamp.now), text, rfc3339(stamp.now), stamp.by, revision=new_revision()
-    )
+    item = new_comment_item(key, text, rfc3339(stamp.now), stamp.by, new_revision())
+    return CommentWrite(key, item, NOT_EXISTS, added=1)
 
 
 def update_by(comment: CommentWrite, stamp: Stamp) -> TaskUpdate:

@@ -14,8 +14,9 @@ from api.comments.models import (
 )
 from api.comments.updates import CommentUpdate
 from api.dynamodb.item_json import to_attribute
+from api.http.etags import etag_of
 from api.principal import ANONYMOUS, NO_KEY, Actor
-from api.tasks.comments import NewComment
+from api.tasks.comments import CommentKey, new_comment_item
 from api.tasks.models import NewTask
 from api.tasks.table import TaskKey
 from api.tasks.writes import Stamp
@@ -25,34 +26,38 @@ from tests.support.service import ANY, WORKSPACE, Service
 TASK = TaskKey("default", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
 ID = "01ARZ3NDEKTSV4RRFFQ69G5FAX"
 NOW = "2027-01-04T09:00:00.000Z"
-NEW = NewComment(ID, "One\ntwo", NOW, Actor(ID, "a#b"), "0d6f5b8a9c3e2417")
+KEY = CommentKey(TASK, ID)
+TEXT = "One\ntwo"
+BY = Actor(ID, "a#b")
+REVISION = "0d6f5b8a9c3e2417"
+ITEM = new_comment_item(KEY, TEXT, NOW, BY, REVISION)
 
 
 def test_a_comment_is_read_as_it_was_stored() -> None:
-    item = NEW.item(TASK)
-    assert not is_deleted_comment(item)
-    assert comment_of(item) == Comment(
+    assert not is_deleted_comment(ITEM)
+    assert comment_of(ITEM) == Comment(
         id=ID,
         task_id=TASK.task_id,
-        text=NEW.text,
+        text=TEXT,
         created_at=NOW,
         updated_at=NOW,
-        created_by=NEW.by,
-        updated_by=NEW.by,
+        created_by=BY,
+        updated_by=BY,
         version=1,
-        etag='"0d6f5b8a9c3e2417"',
+        etag=etag_of(REVISION),
     )
 
 
 def test_a_comment_without_a_key_has_no_author() -> None:
-    assert comment_of(NEW._replace(by=NO_KEY).item(TASK)).created_by == NO_KEY
+    item = new_comment_item(KEY, TEXT, NOW, NO_KEY, REVISION)
+    assert comment_of(item).created_by == NO_KEY
 
 
 def test_an_edit_of_a_comment_whose_task_was_deleted_meanwhile_keeps_no_expiry() -> None:
     """The task may be there again, and DynamoDB would delete the comment."""
-    marked = NEW.item(TASK) | {"expires_at": to_attribute(1)}
+    marked = ITEM | {"expires_at": to_attribute(1)}
     edit = CommentUpdate(ANY, Stamp.new(datetime.now(UTC)), of_others=True, text="New")
-    assert "expires_at" not in edit.apply(NEW.key(TASK), marked)
+    assert "expires_at" not in edit.apply(KEY, marked)
 
 
 @pytest.mark.anyio

@@ -50,8 +50,8 @@ class Mover:
         if (task := next(self._tasks, None)) is not None:
             wanted = Status.TODO if task.status is Status.DONE else Status.DONE
             later = datetime.now(UTC) + timedelta(days=1)
-            update = update_of(ANY, TaskChange(status=wanted), Stamp.new(later))
-            self._write(TaskKey(self._workspace, task.id), update)
+            key = TaskKey(self._workspace, task.id)
+            self._write(key, update_of(key, ANY, TaskChange(status=wanted), Stamp.new(later)))
 
 
 def _read_after(mover: Mover) -> Callable[[PageReader, StreamReader], None]:
