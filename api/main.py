@@ -26,7 +26,7 @@ from api.comments.repository import CommentRepository
 from api.comments.service import CommentService
 from api.cursor import Cursors
 from api.dynamodb.async_transport import AsyncTransport
-from api.dynamodb.connection import ITEM_OPERATIONS, OK, TransportConnection, bind
+from api.dynamodb.connection import ITEM_OPERATIONS, OK, TransportConnection, bind, table_of
 from api.dynamodb.retry import EXPECTED_ERRORS
 from api.dynamodb.transport import Transport
 from api.errors import InternalError, StoreUnavailable
@@ -145,18 +145,18 @@ def _add_services(
     metrics.initialise_calls(ITEM_OPERATIONS, OK, EXPECTED_ERRORS)
     connection = TransportConnection(transport, metrics.observe_call, settings.aws_region)
     model = bind(TaskItem, settings.table_name, connection)
+    table = table_of(model)
     cursors = Cursors(settings.cursor_secret.get_secret_value())
     app.state.repository = repository = TaskRepository(model, transport)
     app.state.readiness = Readiness(repository.ping, timer)
     limits = app.state.limits
     app.state.tasks = tasks = TaskService(repository, cursors, metrics, clock, limits.lists)
-    bulks = BulkRepository(model, transport)
+    bulks = BulkRepository(table, transport)
     app.state.bulks = BulkService(tasks, bulks, metrics, clock, limits.bulk_items)
-    comments = CommentRepository(model, transport)
+    comments = CommentRepository(table, transport)
     app.state.comments = CommentService(comments, tasks, cursors, clock)
     tokens = Tokens(cursors, clock)
     app.state.changes = ChangesService(repository, tasks.lists, tokens, clock)
-    table = model._get_connection()  # noqa: SLF001 - see bind
     workspaces = WorkspaceRepository(table, transport)
     app.state.keys = KeyService(
         KeyRepository(table, transport),

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from pynamodb.connection.table import TableConnection
 from pynamodb.exceptions import PutError
 from pynamodb.expressions.operand import Path
 
@@ -30,9 +31,9 @@ BUSY = "Other requests keep changing this comment, or its task."
 class CommentRepository:
     """The comments of all workspaces; each method reads or writes those of one task."""
 
-    def __init__(self, model: type[TaskItem], transport: Transport) -> None:
-        self._table = model._get_connection()  # noqa: SLF001 - see connection.bind
-        self._items = Items(self._table)
+    def __init__(self, table: TableConnection, transport: Transport) -> None:
+        self._table = table
+        self._items = Items(table)
         self.transport = transport
 
     @run_on_loop

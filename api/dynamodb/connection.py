@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.connection import Connection
+from pynamodb.connection.table import TableConnection
 from pynamodb.constants import PAY_PER_REQUEST_BILLING_MODE
 from pynamodb.models import Model
 
@@ -90,7 +91,11 @@ def bind(model: type[ModelT], name: str, connection: Connection) -> type[ModelT]
             billing_mode = PAY_PER_REQUEST_BILLING_MODE
 
     # PynamoDB makes its own connection for each model and offers no way to pass one in.
-    table = Bound._get_connection()  # noqa: SLF001
+    table = table_of(Bound)
     connection.add_meta_table(table.get_meta_table())
     table.connection = connection
     return Bound
+
+
+def table_of(model: type[Model]) -> TableConnection:
+    return model._get_connection()  # noqa: SLF001 - PynamoDB has no public name for it

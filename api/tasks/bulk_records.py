@@ -7,6 +7,7 @@ recognises those that were made (docs/decisions/0027).
 from datetime import datetime, timedelta
 from typing import NamedTuple, Self
 
+from pynamodb.connection.table import TableConnection
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
@@ -22,7 +23,7 @@ from api.http.etags import new_revision
 from api.tasks import updates
 from api.tasks.idempotency import RECORD_LIFETIME, Claim
 from api.tasks.items import Items, is_free
-from api.tasks.table import TaskItem, TaskKey
+from api.tasks.table import TaskKey
 from api.tasks.updates import TaskUpdate
 from api.tasks.writes import Origin
 from api.values import epoch_milliseconds, rfc3339
@@ -95,9 +96,9 @@ class RefusedTransactionError(Exception):
 class BulkRepository:
     """The records of bulks, and what their writes need beyond those of single requests."""
 
-    def __init__(self, model: type[TaskItem], transport: Transport) -> None:
-        self._table = model._get_connection()  # noqa: SLF001 - see connection.bind
-        self._items = Items(self._table)
+    def __init__(self, table: TableConnection, transport: Transport) -> None:
+        self._table = table
+        self._items = Items(table)
         self.transport = transport
 
     @run_on_loop

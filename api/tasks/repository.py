@@ -5,6 +5,7 @@ from typing import NamedTuple, cast
 from pynamodb.exceptions import PynamoDBException
 
 from api.dynamodb import store_errors
+from api.dynamodb.connection import table_of
 from api.dynamodb.item_json import NOT_EXISTS, Item
 from api.dynamodb.run_on_loop import run_on_loop
 from api.dynamodb.transport import Transport
@@ -34,7 +35,7 @@ class TaskRepository:
 
     def __init__(self, model: type[TaskItem], transport: Transport) -> None:
         self._model = model
-        self._table = model._get_connection()  # noqa: SLF001 - see connection.bind
+        self._table = table_of(model)
         self._items = Items(self._table)
         self.transport = transport
 
