@@ -15,8 +15,8 @@ from api.errors import StoreUnavailable
 from api.tasks.comments import comment_ids, is_comment
 from api.tasks.fair_semaphore import FairSemaphore
 from api.tasks.repository import TaskRepository
+from api.tasks.revisions import is_tombstone
 from api.tasks.table import TASK_PREFIX, actor_of, task_of, time_of_update
-from api.tasks.updates import is_tombstone
 from api.values import MAX_PAGE_LIMIT
 
 EVERYTHING = ChangesQuery(limit=MAX_PAGE_LIMIT)

@@ -21,8 +21,9 @@ from api.tasks.items import MAX_REREADS, ConcurrentWriteError, Items, require_hi
 from api.tasks.joint_changes import JointChange, find_replay, write_once
 from api.tasks.pages import PageReader
 from api.tasks.query_plan import QueryPlan, Stream
+from api.tasks.revisions import revision_history
 from api.tasks.table import TaskItem, TaskKey, partition
-from api.tasks.updates import TaskUpdate, revision_history
+from api.tasks.updates import TaskUpdate
 from api.tasks.writes import update_by
 
 BUSY = "Other requests keep changing this comment, or its task."

@@ -8,8 +8,9 @@ from api.comments.models import is_deleted_comment
 from api.dynamodb.item_json import Item, to_attribute
 from api.http.etags import Match, etag_of
 from api.tasks.comments import CommentKey, comment_order
+from api.tasks.revisions import shifted_history
 from api.tasks.table import actor_attribute, actor_of
-from api.tasks.updates import TOMBSTONE_LIFETIME, shifted_history
+from api.tasks.updates import TOMBSTONE_LIFETIME
 from api.tasks.writes import Stamp
 from api.values import rfc3339
 

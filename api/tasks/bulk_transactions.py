@@ -20,6 +20,7 @@ from api.tasks.errors import TransactionTooLarge
 from api.tasks.fair_semaphore import FairSemaphore
 from api.tasks.items import MAX_REREADS, require_live
 from api.tasks.models import NewTask, Task
+from api.tasks.revisions import revision_history
 from api.tasks.table import TaskItem, TaskKey, item_of, task_of
 from api.tasks.updates import TaskDeletion, TaskUpdate
 from api.tasks.writes import Origin, Stamp, deletion_of, key_of, new_task, update_of
@@ -63,7 +64,7 @@ class Write(NamedTuple):
     def already_applied(self, item: Item | None) -> bool:
         """Return whether an item that was read shows the write."""
         return item is not None and (
-            isinstance(self.effect, Task) or self.stamp.revision in updates.revision_history(item)
+            isinstance(self.effect, Task) or self.stamp.revision in revision_history(item)
         )
 
     def would_show(self, item: Item | None) -> bool:

@@ -20,8 +20,9 @@ from api.errors import OutcomeUnknown, RequestInProgress, StoreThrottled
 from api.http.etags import new_revision
 from api.problem import Problem
 from api.tasks.comments import comment_prefix
+from api.tasks.revisions import is_tombstone
 from api.tasks.table import TaskItem, TaskKey, partition
-from api.tasks.updates import Set, is_tombstone
+from api.tasks.updates import Set
 
 # Until the tombstone is certainly gone.
 MARGIN = timedelta(days=1)

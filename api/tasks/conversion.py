@@ -18,6 +18,7 @@ from botocore.session import Session
 
 from api.dynamodb.item_json import Item
 from api.tasks.models import Task
+from api.tasks.revisions import is_tombstone
 from api.tasks.table import (
     REVISION_HISTORY,
     TASK_PREFIX,
@@ -27,7 +28,6 @@ from api.tasks.table import (
     task_of,
     with_open_orders,
 )
-from api.tasks.updates import is_tombstone
 
 POLL_SECONDS = 0.5
 

@@ -16,11 +16,11 @@ from api.dynamodb import store_errors
 from api.dynamodb.item_json import NOT_EXISTS, Item
 from api.errors import StoreThrottled
 from api.http.etags import etag_of, new_revision, revision_of
-from api.tasks import updates
 from api.tasks.comment_marks import CommentMarks
 from api.tasks.errors import TaskNotFound
 from api.tasks.idempotency import Claim
 from api.tasks.models import Task
+from api.tasks.revisions import covers, is_tombstone, last_state
 from api.tasks.table import TaskItem, TaskKey, task_of
 from api.tasks.trash import TaskRestoration
 from api.tasks.updates import TaskDeletion, TaskUpdate
@@ -135,9 +135,9 @@ class Items:
             raise TaskNotFound
         if write.already_applied(item):
             return Written(item, was_there=not store_errors.outcome_unknown(error))
-        if store_errors.outcome_unknown(error) and not updates.covers(item, revisions):
+        if store_errors.outcome_unknown(error) and not covers(item, revisions):
             raise error
-        if updates.is_tombstone(item):
+        if is_tombstone(item):
             raise TaskNotFound
         raise ConditionFailedError(task_of(item)) from error
 
@@ -147,8 +147,8 @@ class Items:
             item = self.read(key.primary_key)
             if item is None:
                 raise TaskNotFound
-            if not updates.is_tombstone(item) or restoration.already_applied(item):
-                return updates.last_state(item)
+            if not is_tombstone(item) or restoration.already_applied(item):
+                return last_state(item)
             if restoration.is_late(item):
                 raise TaskNotFound
             if (restored := self._restore_from(item, key, restoration)) is not None:
@@ -233,12 +233,12 @@ def is_free(claim: Claim) -> Condition:
 
 def require_history(error: PynamoDBException, item: Item | None, revision: str) -> None:
     """Raise a refusal of unknown outcome that an item's history since a revision cannot explain."""
-    known = item is not None and updates.covers(item, frozenset({revision}))
+    known = item is not None and covers(item, frozenset({revision}))
     if store_errors.outcome_unknown(error) and not known:
         raise error
 
 
 def require_live(item: Item | None) -> Item:
-    if item is None or updates.is_tombstone(item):
+    if item is None or is_tombstone(item):
         raise TaskNotFound
     return item

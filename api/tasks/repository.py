@@ -10,7 +10,6 @@ from api.dynamodb.item_json import NOT_EXISTS, Item
 from api.dynamodb.run_on_loop import run_on_loop
 from api.dynamodb.transport import Transport
 from api.errors import RequestInProgress
-from api.tasks import updates
 from api.tasks.idempotency import Claim, Replay, recorded_task, replay_of
 from api.tasks.items import ConcurrentWriteError, Items
 from api.tasks.joint_changes import JointChange, write_once
@@ -18,6 +17,7 @@ from api.tasks.models import Status, Task
 from api.tasks.names import NameField, NamesInUse, count_names
 from api.tasks.pages import PageReader
 from api.tasks.query_plan import QueryPlan
+from api.tasks.revisions import last_state
 from api.tasks.table import TaskItem, TaskKey, item_of, task_of
 from api.tasks.trash import TaskRestoration
 from api.tasks.updates import TaskDeletion, TaskUpdate
@@ -79,7 +79,7 @@ class TaskRepository:
             return _updated(item, update)
         # A later write has replaced the previous status that this change stored, or the move was
         # counted before.
-        return UpdatedTask(task_of(updates.last_state(item)), None)
+        return UpdatedTask(task_of(last_state(item)), None)
 
     @run_on_loop
     def change_once(self, key: TaskKey, update: TaskUpdate, claim: Claim) -> UpdatedTask | Replay:

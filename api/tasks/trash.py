@@ -23,6 +23,7 @@ from api.tasks.models import (
     Title,
 )
 from api.tasks.query_plan import QueryPlan, Stream
+from api.tasks.revisions import revision_history
 from api.tasks.table import (
     DELETED,
     OPEN_ORDERS,
@@ -40,7 +41,6 @@ from api.tasks.updates import (
     SHIFT_REVISIONS,
     TOMBSTONE_LIFETIME,
     Set,
-    revision_history,
     set_or_remove,
 )
 from api.values import Timestamp, rfc3339

@@ -30,6 +30,7 @@ from api.tasks.models import (
     Status,
     Task,
 )
+from api.tasks.revisions import covers, is_tombstone, revision_history, shifted_history
 from api.tasks.table import (
     DELETED,
     LIST_ATTRIBUTES,
@@ -234,31 +235,6 @@ class TaskDeletion(NamedTuple):
         )
 
 
-def is_tombstone(item: Item) -> bool:
-    return "expires_at" in item
-
-
-def last_state(item: Item) -> Item:
-    """Return the item as the task last was; a tombstone's own revision is not a task's state."""
-    if not is_tombstone(item):
-        return item
-    version = to_attribute(int(item["version"]["N"]) - 1)
-    return item | {"revision": item["revision_1"], "version": version}
-
-
-def revision_history(item: Item) -> list[str]:
-    return [item[name]["S"] for name in REVISION_HISTORY]
-
-
-def covers(item: Item, revisions: frozenset[str]) -> bool:
-    """Return whether the history holds every write since one of the given revisions.
-
-    A write that could only follow one of them, and is not in the history, was never made.
-    """
-    known = revision_history(item)
-    return NO_REVISION in known or not revisions or not revisions.isdisjoint(known)
-
-
 def shows_since(item: Item, update: TaskUpdate, began: str) -> bool:
     """Return whether the item shows if an update was made since a time, given as RFC 3339.
 
@@ -299,9 +275,3 @@ def set_or_remove(name: str, value: Any) -> Action:
         # Kept while the task stays done: editing a finished task does not finish it again.
         return attribute.set(attribute | value)
     return Set(name, value)
-
-
-def shifted_history(item: Item, revision: str) -> Iterator[tuple[str, Any]]:
-    yield REVISION_HISTORY[0], to_attribute(revision)
-    for newer, older in pairwise(REVISION_HISTORY):
-        yield older, item[newer]

@@ -10,8 +10,8 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from api.dynamodb.item_json import to_attribute
-from api.tasks import updates
 from api.tasks.models import LABEL_CHANGES, MOVES, NewTask, Priority, Status, TaskChange
+from api.tasks.revisions import covers
 from api.tasks.table import NO_REVISION, REVISION_HISTORY, TaskKey
 from api.tasks.updates import TaskUpdate
 from tests.support.service import ANY, WORKSPACE, Service
@@ -116,4 +116,4 @@ def test_a_change_is_recognised_while_its_revision_is_in_the_history(revision: s
 def test_a_history_covers_a_change_if_it_reaches_back_to_a_matched_state_or_the_creation(
     revisions: str, matched: set[str], covered: bool
 ) -> None:
-    assert updates.covers(_item(revisions), frozenset(matched)) is covered
+    assert covers(_item(revisions), frozenset(matched)) is covered
