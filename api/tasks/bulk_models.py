@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.http.etags import etag_of
-from api.tasks.models import ABSENT, FieldsChange, NewTask, without_defaults
+from api.tasks.change_models import ABSENT, FieldsChange
+from api.tasks.models import NewTask, without_defaults
 from api.values import ULID_PATTERN, Matching
 
 MAX_ITEMS = 100

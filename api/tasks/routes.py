@@ -26,6 +26,7 @@ from api.keys.authorized_route import (
     write_failures,
 )
 from api.tasks import examples, idempotency
+from api.tasks.change_models import TaskChange
 from api.tasks.errors import (
     IdempotencyKeyReused,
     IllegalMove,
@@ -35,7 +36,7 @@ from api.tasks.errors import (
 )
 from api.tasks.idempotency import Replay
 from api.tasks.list_models import TaskPage, TaskQuery
-from api.tasks.models import NewTask, Task, TaskChange, task_json
+from api.tasks.models import NewTask, Task, task_json
 from api.tasks.service import TaskService
 from api.tasks.views import BriefTaskPage, view_json
 

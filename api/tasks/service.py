@@ -8,11 +8,12 @@ from api.dynamodb.item_json import Item
 from api.http.etags import Match
 from api.metrics import Metrics
 from api.principal import NO_KEY, Actor
+from api.tasks.change_models import FieldsChange, TaskChange
 from api.tasks.errors import IdempotencyKeyReused
 from api.tasks.fair_semaphore import FairSemaphore
 from api.tasks.idempotency import Claim, Replay, claim
 from api.tasks.list_models import TaskPage, TaskQuery
-from api.tasks.models import MOVES, FieldsChange, NewTask, Status, Task, TaskChange
+from api.tasks.models import MOVES, NewTask, Status, Task
 from api.tasks.names import NameField, NamesInUse
 from api.tasks.query_plan import QueryPlan, plan_query
 from api.tasks.repository import TaskRepository, UpdatedTask

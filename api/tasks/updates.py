@@ -18,18 +18,10 @@ from api.errors import InvalidRequest
 from api.http.etags import Match, revision_of
 from api.principal import Actor
 from api.problem import Problem
+from api.tasks.change_models import LabelChange
 from api.tasks.comments import CommentWrite
 from api.tasks.errors import IllegalMove, StaleEtag, TooManyComments
-from api.tasks.models import (
-    MAX_COMMENTS,
-    MAX_LABELS,
-    MOVES,
-    STATES,
-    LabelChange,
-    State,
-    Status,
-    Task,
-)
+from api.tasks.models import MAX_COMMENTS, MAX_LABELS, MOVES, STATES, State, Status, Task
 from api.tasks.revisions import covers, is_tombstone, revision_history, shifted_history
 from api.tasks.table import (
     DELETED,

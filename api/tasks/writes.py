@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, Self
 from api.dynamodb.item_json import NOT_EXISTS
 from api.http.etags import Match, etag_of, new_revision
 from api.principal import NO_KEY, Actor
+from api.tasks.change_models import FieldsChange, TaskChange
 from api.tasks.comments import CommentKey, CommentWrite, new_comment_item
 from api.tasks.errors import TaskNotFound
-from api.tasks.models import MOVES, STATES, FieldsChange, NewTask, Status, Task, TaskChange
+from api.tasks.models import MOVES, STATES, NewTask, Status, Task
 from api.tasks.table import TaskKey
 from api.tasks.updates import TaskDeletion, TaskUpdate
 from api.values import is_ulid, new_ulid, rfc3339, ulid_of

@@ -19,7 +19,8 @@ from api.local.processes import ROOT
 from api.main import create_app, transport_for
 from api.principal import DEFAULT_WORKSPACE
 from api.settings import Settings
-from api.tasks.models import NewTask, Status, TaskChange
+from api.tasks.change_models import TaskChange
+from api.tasks.models import NewTask, Status
 from api.tasks.table import TaskKey, item_of
 from api.tasks.writes import Stamp, new_task
 from api.values import rfc3339

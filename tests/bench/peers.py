@@ -19,8 +19,9 @@ from api.http.context import RequestContext
 from api.http.dependencies import JSON, MERGE_PATCH
 from api.principal import ANONYMOUS, NO_KEY, Scope
 from api.tasks import routes as own_routes
+from api.tasks.change_models import TaskChange
 from api.tasks.list_models import TaskPage, page_json
-from api.tasks.models import NewTask, Task, TaskChange, task_json
+from api.tasks.models import NewTask, Task, task_json
 from api.tasks.table import (
     NO_REVISION,
     PRIORITIES,

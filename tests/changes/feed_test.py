@@ -16,8 +16,9 @@ from api.main import create_app
 from api.principal import ANONYMOUS
 from api.tasks.bulk_models import BulkRequest
 from api.tasks.bulk_records import BulkRecord
+from api.tasks.change_models import TaskChange
 from api.tasks.idempotency import claim
-from api.tasks.models import NewTask, Status, TaskChange
+from api.tasks.models import NewTask, Status
 from tests.support.builders import Client, settings
 from tests.support.clock import Clock
 from tests.support.mirror import Mirror, begin, catch_up

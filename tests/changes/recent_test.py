@@ -13,7 +13,8 @@ from api.changes.tokens import HORIZON, Token
 from api.changes.watch import Watched
 from api.comments.models import CommentBody
 from api.principal import ANONYMOUS
-from api.tasks.models import NewTask, Priority, Status, Task, TaskChange
+from api.tasks.change_models import TaskChange
+from api.tasks.models import NewTask, Priority, Status, Task
 from api.tasks.pages import MAX_PAGE_BYTES
 from tests.support.clock import Clock
 from tests.support.service import ANY, WORKSPACE, Service

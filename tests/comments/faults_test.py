@@ -14,8 +14,9 @@ from api.errors import OutcomeUnknown
 from api.http.etags import parse_strong
 from api.principal import ANONYMOUS
 from api.problem import Problem
+from api.tasks.change_models import TaskChange
 from api.tasks.idempotency import Replay
-from api.tasks.models import NewTask, Task, TaskChange
+from api.tasks.models import NewTask, Task
 from api.tasks.service import TaskService
 from api.values import PageQuery
 from tests.support.faults import Fault, FaultProxy, once, times

@@ -10,9 +10,10 @@ import pytest
 from api.http.etags import parse_strong
 from api.main import create_app
 from api.settings import Settings
+from api.tasks.change_models import TaskChange
 from api.tasks.comments import COMMENT_PREFIX
 from api.tasks.errors import TaskNotFound
-from api.tasks.models import NewTask, Task, TaskChange
+from api.tasks.models import NewTask, Task
 from api.tasks.updates import TOMBSTONE_LIFETIME
 from tests.support import botocore_transport
 from tests.support.builders import Client, settings

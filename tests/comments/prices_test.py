@@ -9,7 +9,8 @@ from api.comments.models import Comment, CommentBody
 from api.http.etags import parse_strong
 from api.local.processes import ROOT
 from api.principal import Principal, Scope
-from api.tasks.models import Task, TaskChange
+from api.tasks.change_models import TaskChange
+from api.tasks.models import Task
 from api.values import PageQuery
 from tests.support.service import ANY, WORKSPACE
 from tests.tasks.repository_test import ACTOR, NEW, RETITLED, MeteredService

@@ -10,10 +10,11 @@ from api.dynamodb import retry
 from api.errors import OutcomeUnknown
 from api.http.etags import Match, parse_strong
 from api.problem import Problem
+from api.tasks.change_models import TaskChange
 from api.tasks.errors import TaskNotFound
 from api.tasks.idempotency import Replay
 from api.tasks.list_models import TaskQuery
-from api.tasks.models import NewTask, Task, TaskChange
+from api.tasks.models import NewTask, Task
 from api.tasks.service import TaskService
 from tests.support.faults import Fault, FaultProxy, once, times
 from tests.support.faulty_apps import EXECUTED, KNOWN, NOT_EXECUTED, faulty_apps

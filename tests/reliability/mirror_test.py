@@ -30,7 +30,8 @@ from api.main import create_app
 from api.principal import Principal, Scope
 from api.problem import Problem
 from api.tasks.bulk_models import BulkRequest
-from api.tasks.models import NewTask, Status, TaskChange
+from api.tasks.change_models import TaskChange
+from api.tasks.models import NewTask, Status
 from api.tasks.service import TaskService
 from api.values import PageQuery
 from tests.support.builders import settings

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from api.tasks.models import TaskChange
+from api.tasks.change_models import TaskChange
 from tests.support.service import ANY, WORKSPACE, Service, is_write
 
 THEIRS = TaskChange(title="Theirs")

@@ -6,7 +6,8 @@ import pytest
 
 from api.http.etags import parse_strong
 from api.principal import NO_KEY, Actor
-from api.tasks.models import NewTask, TaskChange
+from api.tasks.change_models import TaskChange
+from api.tasks.models import NewTask
 from tests.support.builders import Client
 from tests.support.secured_app import TASKS, SecuredApp, bearer, serve
 from tests.support.service import WORKSPACE, Service

@@ -15,10 +15,11 @@ from api.errors import OutcomeUnknown, RequestInProgress
 from api.tasks import bulk_transactions
 from api.tasks.bulk_models import BulkRequest
 from api.tasks.bulk_transactions import MAX_WRITES
+from api.tasks.change_models import TaskChange
 from api.tasks.errors import StaleEtag
 from api.tasks.items import MAX_REREADS
 from api.tasks.list_models import TaskQuery
-from api.tasks.models import NewTask, Status, Task, TaskChange
+from api.tasks.models import NewTask, Status, Task
 from tests.support.builders import Client
 from tests.support.bulk_items import Item, change, create, delete, results, send
 from tests.support.service import ANY, WORKSPACE, Service

@@ -18,9 +18,10 @@ from api.errors import RequestInProgress
 from api.tasks.bulk import BulkResponse
 from api.tasks.bulk_models import BulkRequest
 from api.tasks.bulk_records import LEASE
+from api.tasks.change_models import TaskChange
 from api.tasks.errors import IdempotencyKeyReused
 from api.tasks.list_models import TaskQuery
-from api.tasks.models import NewTask, Status, Task, TaskChange
+from api.tasks.models import NewTask, Status, Task
 from tests.support.bulk_items import Item, change, create, delete
 from tests.support.clock import Clock
 from tests.support.service import ANY, WORKSPACE, Service, is_write

@@ -6,9 +6,10 @@ import pytest
 
 from api.errors import RequestInProgress, StoreThrottled
 from api.problem import Problem
+from api.tasks.change_models import TaskChange
 from api.tasks.errors import IllegalMove
 from api.tasks.items import MAX_REREADS
-from api.tasks.models import NewTask, Status, TaskChange
+from api.tasks.models import NewTask, Status
 from api.tasks.service import TaskService
 from tests.support.concurrency import contention
 from tests.support.service import ANY, WORKSPACE, Service

@@ -12,7 +12,8 @@ from api.http.etags import parse_strong
 from api.metrics import DAY, HOUR, TASK_SECONDS
 from api.tasks.bulk_models import BulkRequest
 from api.tasks.bulk_records import LEASE
-from api.tasks.models import NewTask, Status, Task, TaskChange
+from api.tasks.change_models import TaskChange
+from api.tasks.models import NewTask, Status, Task
 from tests.support.bulk_items import Item, change, create
 from tests.support.clock import Clock
 from tests.support.faults import Fault, FaultProxy, once

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from api.errors import InvalidCursor
+from api.tasks.change_models import TaskChange
 from api.tasks.errors import TaskNotFound
 from api.tasks.idempotency import Replay
 from api.tasks.list_models import TaskQuery
-from api.tasks.models import NewTask, Task, TaskChange
+from api.tasks.models import NewTask, Task
 from api.tasks.names import NameField, NameInUse
 from api.tasks.service import TaskService
 from tests.support import secured_app

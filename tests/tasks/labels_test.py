@@ -8,8 +8,9 @@ import pytest
 
 from api.errors import InvalidRequest
 from api.http.etags import parse_strong
+from api.tasks.change_models import TaskChange
 from api.tasks.errors import StaleEtag
-from api.tasks.models import MAX_LABELS, NewTask, Task, TaskChange
+from api.tasks.models import MAX_LABELS, NewTask, Task
 from tests.support.builders import Client
 from tests.support.bulk_items import change, create, results, send
 from tests.support.concurrency import contention

@@ -13,10 +13,11 @@ import pytest
 from api.dynamodb.http_client import BrokenError
 from api.errors import OutcomeUnknown, StoreUnavailable
 from api.http.etags import Match, parse_strong
+from api.tasks.change_models import TaskChange
 from api.tasks.errors import StaleEtag, TaskNotFound
 from api.tasks.idempotency import Replay
 from api.tasks.list_models import TaskQuery
-from api.tasks.models import NewTask, Status, Task, TaskChange
+from api.tasks.models import NewTask, Status, Task
 from tests.support.service import ANY, WORKSPACE, Service, is_write
 
 pytestmark = pytest.mark.anyio

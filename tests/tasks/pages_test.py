@@ -12,8 +12,9 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from api.tasks import pages
+from api.tasks.change_models import TaskChange
 from api.tasks.list_models import Sort, TaskQuery
-from api.tasks.models import NewTask, Status, Task, TaskChange
+from api.tasks.models import NewTask, Status, Task
 from api.tasks.pages import PageReader, StreamReader
 from api.tasks.table import TaskKey
 from api.tasks.writes import Stamp, update_of

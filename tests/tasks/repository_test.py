@@ -16,9 +16,10 @@ from api.http.etags import parse_strong
 from api.local.processes import ROOT
 from api.main import transport_for
 from api.principal import Actor
+from api.tasks.change_models import TaskChange
 from api.tasks.errors import TaskNotFound
 from api.tasks.list_models import Sort, TaskPage, TaskQuery
-from api.tasks.models import NewTask, Status, Task, TaskChange
+from api.tasks.models import NewTask, Status, Task
 from api.tasks.names import NameField
 from api.tasks.table import TaskKey, item_of
 from api.values import DEFAULT_PAGE_LIMIT, PageQuery, rfc3339

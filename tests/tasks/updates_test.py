@@ -10,7 +10,8 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from api.dynamodb.item_json import to_attribute
-from api.tasks.models import LABEL_CHANGES, MOVES, NewTask, Priority, Status, TaskChange
+from api.tasks.change_models import LABEL_CHANGES, TaskChange
+from api.tasks.models import MOVES, NewTask, Priority, Status
 from api.tasks.revisions import covers
 from api.tasks.table import NO_REVISION, REVISION_HISTORY, TaskKey
 from api.tasks.updates import TaskUpdate
