@@ -156,7 +156,10 @@ async def test_an_idempotency_key_of_another_bulk_is_refused(client: BulkClient)
 
 
 async def test_a_repetition_during_the_first_run_is_refused(client: BulkClient) -> None:
-    """Until its lease is over; then one of many repetitions resumes it."""
+    """Until its lease is over; then one of many repetitions resumes it.
+
+    One that begins when the results are stored gets these.
+    """
     await client.kill_after(0, [create()])
     client.clock.advance(seconds=LEASE_SECONDS - 1)
     with pytest.raises(RequestInProgress):
@@ -164,7 +167,9 @@ async def test_a_repetition_during_the_first_run_is_refused(client: BulkClient) 
     client.clock.advance(seconds=1)
     runs = [client.bulk([create()]) for _ in range(5)]
     outcomes = await asyncio.gather(*runs, return_exceptions=True)
-    assert sum(isinstance(outcome, RequestInProgress) for outcome in outcomes) == 4
+    done = [each for each in outcomes if not isinstance(each, RequestInProgress)]
+    assert 1 <= len(done) < 5
+    assert all(each == done[0] for each in done)
     assert await client.titles() == ["New"]
 
 
