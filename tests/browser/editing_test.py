@@ -1,4 +1,4 @@
-"""People create, change and delete tasks."""
+"""People create and change tasks."""
 
 from playwright.sync_api import expect
 
@@ -105,20 +105,3 @@ def test_a_refused_value_is_explained_and_can_be_corrected(board: Board) -> None
     dialog.get_by_label("Title").fill("Visible")
     dialog.get_by_role("button", name="Create").click()
     board.has("todo", "Visible")
-
-
-def test_a_deletion_is_confirmed_first(client: Client, open_board: Open) -> None:
-    """Because it cannot be undone. The focus goes on to another task."""
-    client.create("Keep")
-    client.create("Away")
-    board = open_board(client)
-    board.focus("Away")
-    board.page.keyboard.press("Delete")
-    board.dialog("Delete “Away”? This cannot be undone.").get_by_text("Keep").click()
-    board.has("todo", "Away", "Keep")
-    board.open("Away").get_by_role("button", name="Delete").click()
-    confirm = board.dialog("Delete “Away”? This cannot be undone.")
-    confirm.get_by_role("button", name="Delete").click()
-    board.has("todo", "Keep")
-    board.is_focused("Keep")
-    assert client.titles() == ["Keep"]

@@ -5,11 +5,12 @@ import { runBulk } from "./bulk.js";
 import { confirms } from "./confirm.js";
 import { keepsMine } from "./conflict.js";
 import { difference, reverse, STATUS_NAMES, steps } from "./model.js";
-import { showToast } from "./notices.js";
+import { hideToast, showToast } from "./notices.js";
+import { restoreAll, restoredText } from "./trash.js";
 
 export class Actions {
-  // The last change: { id, before, etag } of each task, where `before` has the fields that changed.
-  #last = [];
+  // Takes the last change back; null if nothing can be taken back.
+  #undo = null;
 
   /** `onFailure` shows a failure. */
   constructor(api, store, onFailure) {
@@ -22,8 +23,7 @@ export class Actions {
   async create(fields, key) {
     const task = await this.api.create(fields, key);
     this.store.wrote(task);
-    this.#last = [];
-    showToast(`Created “${task.title}”.`);
+    this.#done(`Created “${task.title}”.`);
     return task;
   }
 
@@ -33,8 +33,7 @@ export class Actions {
     if (Object.keys(patch).length === 0) return;
     const changed = await this.#apply(task, patch);
     if (!changed) return;
-    const { etag } = changed;
-    this.#offerUndo([{ id: task.id, before: reverse(task, patch), etag }], text);
+    this.#done(text, () => this.#reverse([{ task: changed, patch: reverse(task, patch) }]));
   }
 
   async move(task, status) {
@@ -43,13 +42,10 @@ export class Actions {
   }
 
   async delete(task) {
-    const question = `Delete “${task.title}”? This cannot be undone.`;
-    if (!(await confirms(question, "Delete"))) return false;
     return this.#guarded(async () => {
       await this.api.delete(task.id, task.etag);
       this.store.gone(task.id);
-      this.#last = [];
-      showToast(`Deleted “${task.title}”.`);
+      this.#done(`Deleted “${task.title}”.`, () => this.#restore([task]));
       return true;
     }, task);
   }
@@ -59,42 +55,58 @@ export class Actions {
     return this.#guarded(async () => {
       const changes = tasks.map((task) => ({ task, patch }));
       const { done, problems } = await runBulk(this.api, this.store, changes);
-      this.#offerUndo(done, withProblems(text(done.length), problems));
+      const undo = done.length > 0 ? () => this.#reverse(done) : null;
+      this.#done(withProblems(text(done.length), problems), undo);
       return problems.length === 0;
     });
   }
 
   async deleteMany(tasks) {
-    const question = `Delete ${tasks.length} tasks? This cannot be undone.`;
-    if (!(await confirms(question, `Delete ${tasks.length} tasks`))) return false;
+    if (tasks.length === 1) return this.delete(tasks[0]);
+    const action = `Delete ${tasks.length} tasks`;
+    if (!(await confirms(`${action}?`, action))) return false;
     return this.#guarded(async () => {
       const changes = tasks.map((task) => ({ task, patch: null }));
       const { done, problems } = await runBulk(this.api, this.store, changes);
-      this.#last = [];
-      showToast(withProblems(`Deleted ${done.length} tasks.`, problems));
+      const deleted = done.map(({ task }) => task);
+      const undo = deleted.length > 0 ? () => this.#restore(deleted) : null;
+      this.#done(withProblems(`Deleted ${deleted.length} tasks.`, problems), undo);
       return problems.length === 0;
     });
   }
 
   /** Take the last change back. */
   async undo() {
-    const last = this.#last;
-    this.#last = [];
-    const changes = last
-      .filter(({ id }) => this.store.get(id))
-      // With the ETag after the change: a change by another since then is a conflict.
-      .map(({ id, before, etag }) => ({ task: { ...this.store.get(id), etag }, patch: before }));
-    if (changes.length === 0) return;
-    await this.#guarded(async () => {
-      if (changes.length === 1) {
-        const [{ task, patch }] = changes;
-        const changed = await this.#apply(task, patch);
-        if (changed) showToast(`Undone: “${changed.title}” is as it was.`);
-        return;
-      }
-      const { done, problems } = await runBulk(this.api, this.store, changes);
-      showToast(withProblems(`Undone for ${done.length} tasks.`, problems));
-    });
+    const undo = this.#undo;
+    this.#undo = null;
+    if (undo) await this.#guarded(undo);
+  }
+
+  /** Forget the last change, as for another key. */
+  forget() {
+    this.#undo = null;
+    hideToast();
+  }
+
+  /** Make changes, { task, patch } each, of tasks as they were after the last change. */
+  async #reverse(changes) {
+    if (changes.length === 1) {
+      // A change by another since then is a conflict.
+      const [{ task, patch }] = changes;
+      const changed = await this.#apply(task, patch);
+      if (changed) showToast(`Undone: “${changed.title}” is as it was.`);
+      return;
+    }
+    const { done, problems } = await runBulk(this.api, this.store, changes);
+    showToast(withProblems(`Undone for ${done.length} tasks.`, problems));
+  }
+
+  /** Restore tasks; undo goes on with those that were left by a failure. */
+  async #restore(deleted) {
+    const outcome = await restoreAll(this.api, this.store, deleted);
+    const { left, failure } = outcome;
+    this.#done(restoredText(outcome), left.length > 0 ? () => this.#restore(left) : null);
+    if (failure) this.onFailure(failure, { isShown: true });
   }
 
   /** Make a patch in as many requests as its moves need; return the task, or null if not made. */
@@ -123,9 +135,10 @@ export class Actions {
     return (await keepsMine(base, patch, theirs)) ? this.#apply(theirs, patch) : null;
   }
 
-  #offerUndo(changes, text) {
-    this.#last = changes;
-    showToast(text, changes.length ? () => this.undo() : null);
+  /** Show what was done, and how to take it back, if that is possible. */
+  #done(text, undo = null) {
+    this.#undo = undo;
+    showToast(text, undo && (() => this.undo()));
   }
 
   async #guarded(action, task = null) {

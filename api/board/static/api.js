@@ -82,6 +82,11 @@ export class Api {
     await this.#send("DELETE", `v1/tasks/${id}`, { headers: { "If-Match": etag } });
   }
 
+  /** Restore a deleted task; safe to repeat. */
+  async restore(id) {
+    return contentOf(await this.#send("POST", `v1/tasks/${id}/restore`));
+  }
+
   async bulk(items, key) {
     const response = await this.#write("POST", "v1/tasks/bulk", JSON_TYPE, { items }, key);
     return (await contentOf(response)).results;

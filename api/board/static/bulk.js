@@ -8,7 +8,8 @@ const MAX_ITEMS = 100;
 /**
  * Make changes, { task, patch } each; a null patch deletes the task.
  *
- * Return the undoable { id, before, etag } of those that were done, and the problems of the others.
+ * Return those that were done, the task as it is now with the patch that takes the change back, and
+ * the problems of the others. A deleted task is as it was.
  */
 export async function runBulk(api, store, changes) {
   const problems = [];
@@ -16,19 +17,15 @@ export async function runBulk(api, store, changes) {
   const detours = changes
     .filter(({ task, patch }) => patch?.status && steps(task.status, patch.status).length > 1)
     .map(({ task }) => ({ task, patch: { status: "todo" } }));
-  const reopened = new Set(detours.map(({ task }) => task.id));
-  const failed = new Set(await round(api, store, detours, problems));
+  const reopened = await round(api, store, detours, problems);
+  const refused = new Set(detours.map(({ task }) => task.id).filter((id) => !reopened.has(id)));
   const rest = changes
-    .filter(({ task }) => !failed.has(task.id))
-    .map(({ task, patch }) => ({ task: reopened.has(task.id) ? store.get(task.id) : task, patch }));
-  for (const id of await round(api, store, rest, problems)) failed.add(id);
+    .filter(({ task }) => !refused.has(task.id))
+    .map(({ task, patch }) => ({ task: reopened.get(task.id) ?? task, patch }));
+  const after = await round(api, store, rest, problems);
   const done = changes
-    .filter(({ task }) => !failed.has(task.id))
-    .map(({ task, patch }) => ({
-      id: task.id,
-      before: before(task, patch),
-      etag: store.get(task.id)?.etag,
-    }));
+    .filter(({ task }) => after.has(task.id))
+    .map(({ task, patch }) => ({ task: after.get(task.id), patch: before(task, patch) }));
   return { done, problems };
 }
 
@@ -37,9 +34,9 @@ function before(task, patch) {
   return reverse(task, Object.fromEntries(fields.map((name) => [name, null])));
 }
 
-/** Send changes in requests of the largest size; return the ids of those that were refused. */
+/** Send changes in requests of the largest size; return the tasks that were changed, by id. */
 async function round(api, store, changes, problems) {
-  const failed = [];
+  const after = new Map();
   for (let start = 0; start < changes.length; start += MAX_ITEMS) {
     const part = changes.slice(start, start + MAX_ITEMS);
     const results = await api.bulk(part.map(item), newKey());
@@ -47,12 +44,14 @@ async function round(api, store, changes, problems) {
       const { task, patch } = part[place];
       if (result.status >= 400) {
         problems.push(result);
-        failed.push(task.id);
-      } else if (patch === null) store.gone(task.id);
-      else store.wrote(changed(task, patch, result.etag));
+        return;
+      }
+      after.set(task.id, patch === null ? task : changed(task, patch, result.etag));
+      if (patch === null) store.gone(task.id);
+      else store.wrote(after.get(task.id));
     });
   }
-  return failed;
+  return after;
 }
 
 function item({ task: { id, etag }, patch }) {

@@ -137,10 +137,18 @@ export class Columns {
     return element?.closest?.(".card")?.dataset.id;
   }
 
-  /** Focus a task's card; if it is not shown, the top of its column. */
-  focus(id, status = null) {
-    const card = this.#cards.get(id);
-    const column = this.columns.find((each) => each.status === status) ?? this.columns[0];
-    (card?.title ?? column.list.querySelector(".title") ?? this.main).focus();
+  /** Return where a task's card is. */
+  placeOf(id) {
+    const node = this.#cards.get(id)?.node;
+    const list = node?.parentElement;
+    return list && { list, index: [...list.children].indexOf(node) };
+  }
+
+  /** Focus a task's card; if it is not shown, the one that has taken its place, or any. */
+  focus(id, place) {
+    const inPlace = place?.list.children[Math.min(place.index, place.list.children.length - 1)];
+    const titleIn = (node) => node?.querySelector(".title");
+    const title = this.#cards.get(id)?.title ?? titleIn(inPlace) ?? titleIn(this.main);
+    (title ?? this.main).focus();
   }
 }

@@ -1,4 +1,4 @@
-// The dialog before what cannot be undone.
+// The dialog before a change of many tasks that is made at once.
 
 import { ask, byId } from "./dom.js";
 

@@ -10,7 +10,7 @@ import { nameOf, WITHOUT } from "./filters.js";
 import { Follower } from "./follower.js";
 import { askForKey } from "./keyentry.js";
 import { installDrag, installKeys } from "./movement.js";
-import { hideToast, showBanner, showWait } from "./notices.js";
+import { showBanner, showWait } from "./notices.js";
 import { Refresher } from "./refresh.js";
 import { SelectionBar } from "./selection.js";
 import { session } from "./session.js";
@@ -26,7 +26,7 @@ const refresher = new Refresher(api, store, { onKeyNeeded: enterKey, onNames: of
 const follower = new Follower(new Feed(api), refresher);
 const actions = new Actions(api, store, (...failure) => refresher.failed(...failure));
 const editor = new Editor(actions);
-const selection = new SelectionBar(store, actions);
+const selection = new SelectionBar(store, actions, () => columns.focus());
 const toolbar = new Toolbar((filters) => {
   refresher.use(filters);
   columns.reset();
@@ -40,8 +40,12 @@ const columns = new Columns(store, {
   },
 });
 
+// Where the task in the dialog was when it was opened.
+let opened = null;
+
 function newTask(status) {
   if (store.isReadOnly) return;
+  opened = null;
   const { project, assignee, labels } = toolbar.filters;
   const name = (filter) => (filter && filter !== WITHOUT ? nameOf(filter) : null);
   editor.create({ project: name(project), assignee: name(assignee), labels }, status);
@@ -56,6 +60,7 @@ function offerNames(names) {
 
 async function enterKey(reason) {
   session.forget();
+  actions.forget();
   follower.pause();
   byId("forget-key").hidden = true;
   session.key = await askForKey(reason);
@@ -66,7 +71,6 @@ async function enterKey(reason) {
 }
 
 function forgetKey() {
-  hideToast();
   store.clear();
   enterKey("");
 }
@@ -78,7 +82,10 @@ async function move(id, status) {
 }
 
 async function remove(id) {
-  if (!store.isReadOnly && (await actions.delete(store.get(id)))) columns.focus(id);
+  if (store.isReadOnly) return;
+  const place = columns.placeOf(id);
+  const isDone = await actions.delete(store.get(id));
+  if (isDone && document.activeElement === document.body) columns.focus(id, place);
 }
 
 function select(id) {
@@ -86,7 +93,10 @@ function select(id) {
 }
 
 columns.main.addEventListener("click", ({ target }) => {
-  if (target.closest(".title")) editor.edit(store.get(columns.idOf(target)), store.isReadOnly);
+  if (!target.closest(".title")) return;
+  const id = columns.idOf(target);
+  opened = columns.placeOf(id);
+  editor.edit(store.get(id), store.isReadOnly);
 });
 columns.main.addEventListener("change", ({ target }) => {
   if (target.matches(".select")) store.select(columns.idOf(target), target.checked);
@@ -95,7 +105,7 @@ installKeys(columns, { onMove: move, onSelect: select, onDelete: remove });
 installDrag(columns, { onDrop: move });
 // A dialog gives the focus back to what opened it, unless that is gone.
 byId("editor").addEventListener("close", () => {
-  if (!document.activeElement?.closest("main, header")) columns.focus(editor.task?.id);
+  if (!document.activeElement?.closest("main, header")) columns.focus(editor.task?.id, opened);
 });
 
 byId("new-task").addEventListener("click", () => newTask("todo"));

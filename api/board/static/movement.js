@@ -57,10 +57,11 @@ function focusColumn(column, direction, place) {
   return true;
 }
 
-function act({ key }, id, onSelect, onDelete) {
+function act({ key, repeat }, id, onSelect, onDelete) {
   if (key === "x" || key === "X") onSelect(id);
-  else if (key === "Delete") onDelete(id);
-  else return false;
+  else if (key !== "Delete") return false;
+  // A key that is held down would delete one task after the other.
+  else if (!repeat) onDelete(id);
   return true;
 }
 

@@ -37,12 +37,18 @@ function renderBanner() {
 
 /** Show what was done until the next toast, with a way back if there is one. */
 export function showToast(text, undo = null) {
-  const close = () => hideToast();
+  const close = () => {
+    hideToast();
+    byId("columns").focus();
+  };
   const dismiss = el("button", { class: "quiet", "aria-label": "Dismiss", onclick: close }, "✕");
   const back = undo && el("button", { class: "quiet", id: "undo", onclick: undo }, "Undo");
+  const hadFocus = toast.contains(document.activeElement);
   toast.className = "toast";
   toast.replaceChildren(...[el("p", {}, text), back, dismiss].filter(Boolean));
   toast.hidden = false;
+  // The button that had the focus is gone.
+  if (hadFocus) (back ?? dismiss).focus();
   announce(undo ? `${text} Control Z undoes it.` : text);
 }
 

@@ -6,9 +6,11 @@ import { PRIORITY_NAMES, STATUS_NAMES } from "./model.js";
 const tasksOf = (count) => (count === 1 ? "1 task" : `${count} tasks`);
 
 export class SelectionBar {
-  constructor(store, actions) {
+  /** `onDeleted` is called after a deletion, which takes the bar away. */
+  constructor(store, actions, onDeleted) {
     this.store = store;
     this.actions = actions;
+    this.onDeleted = onDeleted;
     this.form = byId("selection");
     this.count = byId("selection-count");
     this.form.addEventListener("submit", (event) => {
@@ -56,7 +58,7 @@ export class SelectionBar {
   }
 
   async #delete() {
-    await this.actions.deleteMany(this.tasks);
+    if (await this.actions.deleteMany(this.tasks)) this.onDeleted();
   }
 
   #render() {
