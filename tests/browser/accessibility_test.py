@@ -59,16 +59,23 @@ def test_axe_finds_no_barrier(client: Client, open_board: Open, axe: str, look: 
     board.page.keyboard.press("Shift+ArrowRight")
     board.shows("Moved “Describe the export format” to In progress.")
     assert barriers(board, axe) == []
-    board.open("Describe the export format")
-    assert barriers(board, axe) == []
     (task,) = client.page(q="Describe")["items"]
-    client.changed(task, title="Describe it")
+    client.comment(task, "With an example, please.")
+    editor = board.open("Describe the export format")
+    expect(editor.locator("#comments-list p")).to_have_text("With an example, please.")
+    expect(editor.locator("#comments-count")).to_have_text("1")
+    editor.get_by_label("New comment").fill("I am at it.")
+    assert barriers(board, axe) == []
+    client.changed(client.get(f"/v1/tasks/{task['id']}").json(), title="Describe it")
     editor = board.page.locator("#editor")
     editor.get_by_label("Title").fill("Describe all")
     editor.get_by_role("button", name="Save").click()
     expect(board.page.locator("#conflict")).to_be_visible()
     assert barriers(board, axe) == []
     board.page.keyboard.press("Escape")
+    expect(board.card("Describe it")).to_contain_text("1 comment")
+    expect(board.card("Describe it")).to_contain_text("Comment not sent")
+    assert barriers(board, axe) == []
     board.page.get_by_role("button", name="Keyboard shortcuts").click()
     assert barriers(board, axe) == []
 

@@ -246,10 +246,10 @@ def test_without_a_stream_changes_are_polled(
 
 def test_events_of_other_kinds_are_ignored(client: Client, open_board: Open) -> None:
     """Later versions of the API may send more."""
-    comment = ': sent by a proxy\n\nevent: comment\ndata: {"id": "x", "version": 1}\n\n'
+    other = ': sent by a proxy\n\nevent: other\ndata: {"id": "x", "version": 1}\n\n'
     token = 'event: token\ndata: {"token": "x"}\n\n'
     board = open_board(client, goto=False)
-    response = {"body": comment + token, "content_type": "text/event-stream"}
+    response = {"body": other + token, "content_type": "text/event-stream"}
     board.page.route("**/v1/changes/stream", lambda route: route.fulfill(**response), times=1)
     board.page.goto(str(client.base_url))
     board.is_loaded()

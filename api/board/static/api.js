@@ -82,6 +82,16 @@ export class Api {
     await this.#send("DELETE", `v1/tasks/${id}`, { headers: { "If-Match": etag } });
   }
 
+  async comment(taskId, text, key) {
+    const url = `v1/tasks/${taskId}/comments`;
+    return contentOf(await this.#write("POST", url, JSON_TYPE, { text }, key));
+  }
+
+  async deleteComment({ id, task_id: taskId, etag }) {
+    const url = `v1/tasks/${taskId}/comments/${id}`;
+    await this.#send("DELETE", url, { headers: { "If-Match": etag } });
+  }
+
   /** Restore a deleted task; safe to repeat. */
   async restore(id) {
     return contentOf(await this.#send("POST", `v1/tasks/${id}/restore`));

@@ -24,9 +24,9 @@ export class Card {
   }
 
   /** Show a task's state, if it differs from what is shown. */
-  update(task, { isSelected, isPending, isReadOnly }) {
+  update(task, { isSelected, isPending, hasDraft, isReadOnly }) {
     const due = dueMark(task, isClosed(task.status));
-    const state = `${task.etag} ${task.status} ${task.title} ${due?.text}`;
+    const state = `${task.etag} ${task.status} ${task.title} ${due?.text} ${hasDraft}`;
     this.box.checked = isSelected;
     this.box.parentElement.hidden = isReadOnly;
     this.node.draggable = !isReadOnly;
@@ -37,11 +37,11 @@ export class Card {
     this.title.textContent = task.title;
     this.box.setAttribute("aria-label", `Select ${task.title}`);
     this.node.classList.toggle("closed", isClosed(task.status));
-    this.meta.replaceChildren(...metaOf(task, due));
+    this.meta.replaceChildren(...metaOf(task, due, hasDraft));
   }
 }
 
-function metaOf(task, due) {
+function metaOf(task, due, hasDraft) {
   const more = task.labels.length - MAX_LABELS;
   return [
     task.priority === "none"
@@ -51,6 +51,8 @@ function metaOf(task, due) {
     task.project && el("span", { class: "project" }, task.project),
     ...task.labels.slice(0, MAX_LABELS).map((label) => el("span", { class: "label" }, label)),
     more > 0 ? el("span", { class: "label" }, `+${more}`) : null,
+    task.comment_count > 0 && comments(task.comment_count),
+    hasDraft && el("span", { class: "mark medium" }, "Comment not sent"),
     task.assignee && assignee(task.assignee),
   ].filter(Boolean);
 }
@@ -58,10 +60,20 @@ function metaOf(task, due) {
 function assignee(name) {
   const words = name.split(/\s+/);
   const letters = words.length > 1 ? words.map((word) => [...word][0]) : [...words[0]];
+  return sign("assignee", letters.slice(0, 2).join(""), name, `Assigned to ${name}`);
+}
+
+function comments(count) {
+  const text = count === 1 ? "1 comment" : `${count} comments`;
+  return sign("comments", count, text, text);
+}
+
+/** Make a short sign, with what it means for the mouse and for screen readers. */
+function sign(kind, short, title, meaning) {
   return el(
     "span",
-    { class: "assignee", title: name },
-    el("span", { "aria-hidden": "true" }, letters.slice(0, 2).join("")),
-    el("span", { class: "hidden-text" }, `Assigned to ${name}`),
+    { class: kind, title },
+    el("span", { "aria-hidden": "true" }, short),
+    el("span", { class: "hidden-text" }, meaning),
   );
 }

@@ -2,7 +2,7 @@
 // cards in the document.
 
 import { Card } from "./card.js";
-import { byId, el } from "./dom.js";
+import { arrange, byId, el } from "./dom.js";
 import { isFiltered } from "./filters.js";
 import { OPEN_STATUSES, STATUSES, STATUS_NAMES } from "./model.js";
 
@@ -62,17 +62,6 @@ class Column {
   }
 }
 
-/** Put nodes into a list in this order, moving as few as possible. */
-function arrange(list, nodes) {
-  const wanted = new Set(nodes);
-  for (const node of [...list.children]) if (!wanted.has(node)) node.remove();
-  let at = list.firstElementChild;
-  for (const node of nodes) {
-    if (node === at) at = at.nextElementSibling;
-    else list.insertBefore(node, at);
-  }
-}
-
 export class Columns {
   #cards = new Map();
 
@@ -98,6 +87,7 @@ export class Columns {
       card.update(task, {
         isSelected: store.selected.has(task.id),
         isPending: store.isPending(task.id),
+        hasDraft: store.drafts.has(task.id),
         isReadOnly: store.isReadOnly,
       });
       return card.node;

@@ -8,6 +8,11 @@ const otherYear = new Intl.DateTimeFormat(undefined, {
 });
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
+const dayAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/** Return a time of the API as a person reads it. */
+export const moment = (time) => dayAndTime.format(new Date(time));
+
 /** Return the midnight that begins a day, so many days from now. */
 export function midnight(now, days = 0) {
   return new Date(now.getFullYear(), now.getMonth(), now.getDate() + days);

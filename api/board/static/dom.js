@@ -21,6 +21,17 @@ export function fillOptions(select, options, chosen = select.value) {
   select.value = chosen;
 }
 
+/** Put nodes into a list in this order, moving as few as possible. */
+export function arrange(list, nodes) {
+  const wanted = new Set(nodes);
+  for (const node of [...list.children]) if (!wanted.has(node)) node.remove();
+  let at = list.firstElementChild;
+  for (const node of nodes) {
+    if (node === at) at = at.nextElementSibling;
+    else list.insertBefore(node, at);
+  }
+}
+
 /** Show a modal dialog and return how it was closed: a button's value, or "" for Escape. */
 export function ask(dialog) {
   dialog.returnValue = "";

@@ -18,9 +18,11 @@ const NEW = {
 };
 
 export class Editor {
-  constructor(actions) {
+  constructor(actions, comments) {
     this.actions = actions;
+    this.comments = comments;
     this.dialog = byId("editor");
+    this.dialog.addEventListener("close", () => comments.close());
     this.form = byId("editor-form");
     this.error = byId("editor-error");
     this.save = byId("editor-save");
@@ -63,6 +65,7 @@ export class Editor {
     for (const name of ["project", "assignee"]) elements[name].value = values[name] ?? "";
     elements.due_at.value = toInput(values.due_at);
     this.labels.value = values.labels;
+    this.comments.open(this.task);
     this.dialog.showModal();
     elements.title.focus();
   }

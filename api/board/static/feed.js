@@ -5,6 +5,15 @@ import { readEvents } from "./events.js";
 // A Lambda function has no stream; a busy server has no slot for one more.
 const NO_STREAM = new Set([404, 503]);
 
+// In which list of a page the feed has what an event of the stream tells.
+const LISTS = new Map([
+  ["task", "tasks"],
+  ["deletion", "deletions"],
+  ["comment", "comments"],
+  ["comment_deletion", "comment_deletions"],
+]);
+const emptyPage = () => Object.fromEntries([...LISTS.values()].map((list) => [list, []]));
+
 export class Feed {
   #token = null;
   #hasStream = true;
@@ -25,7 +34,7 @@ export class Feed {
     this.#token = token;
   }
 
-  /** Yield what changed, { tasks, deletions } each, until the stream ends or all was polled. */
+  /** Yield what changed, as pages of the feed, until the stream ends or all was polled. */
   async *pages(signal) {
     const stream = await this.#open(signal);
     this.isLive = false;
@@ -44,16 +53,15 @@ export class Feed {
   }
 
   async *#streamed(response) {
-    let page = { tasks: [], deletions: [] };
+    let page = emptyPage();
     for await (const { name, data } of readEvents(response)) {
-      if (name === "task") page.tasks.push(data);
-      else if (name === "deletion") page.deletions.push(data);
-      else if (name === "token") {
+      page[LISTS.get(name)]?.push(data);
+      if (name === "token") {
         this.isLive = true;
         yield page;
         // Not before the page was taken over.
         this.#token = data.token;
-        page = { tasks: [], deletions: [] };
+        page = emptyPage();
       }
     }
   }

@@ -3,6 +3,7 @@
 import { Actions } from "./actions.js";
 import { Api } from "./api.js";
 import { Columns } from "./columns.js";
+import { Comments } from "./comments.js";
 import { byId, fillOptions } from "./dom.js";
 import { Editor } from "./editor.js";
 import { Feed } from "./feed.js";
@@ -22,10 +23,15 @@ const api = new Api(session, (seconds, status) => {
   const why = status === 429 ? "The server asks to wait" : "The server is busy";
   showWait(seconds ? `${why}: trying again in ${seconds} s.` : "");
 });
-const refresher = new Refresher(api, store, { onKeyNeeded: enterKey, onNames: offerNames });
+const onFailure = (...failure) => refresher.failed(...failure);
+const comments = new Comments(api, store, onFailure);
+const refresher = new Refresher(api, store, comments, {
+  onKeyNeeded: enterKey,
+  onNames: offerNames,
+});
 const follower = new Follower(new Feed(api), refresher);
-const actions = new Actions(api, store, (...failure) => refresher.failed(...failure));
-const editor = new Editor(actions);
+const actions = new Actions(api, store, onFailure);
+const editor = new Editor(actions, comments);
 const selection = new SelectionBar(store, actions, () => columns.focus());
 const toolbar = new Toolbar((filters) => {
   refresher.use(filters);

@@ -8,9 +8,9 @@ const toast = byId("toast");
 const live = byId("live");
 
 /** Tell a screen reader what has happened. */
-export function announce(text) {
+export function announce(text, region = live) {
   // The same text twice is read twice only if it changed in between.
-  live.textContent = live.textContent === text ? `${text}\u00a0` : text;
+  region.textContent = region.textContent === text ? `${text}\u00a0` : text;
 }
 
 let lasting = "";

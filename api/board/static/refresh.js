@@ -15,10 +15,11 @@ export class Refresher {
   // Read once, because they are counted from many tasks; the board's own tasks add to them.
   #names = null;
 
-  /** `onKeyNeeded` is told why; `onNames` gets the names in use. */
-  constructor(api, store, { onKeyNeeded, onNames }) {
+  /** `onKeyNeeded` is told why; `onNames` gets the names in use; `comments` those in a dialog. */
+  constructor(api, store, comments, { onKeyNeeded, onNames }) {
     this.api = api;
     this.store = store;
+    this.comments = comments;
     this.onKeyNeeded = onKeyNeeded;
     this.onNames = onNames;
     this.isLost = false;
@@ -43,6 +44,7 @@ export class Refresher {
     if (signal.aborted) return;
     if (!this.store.isLoaded) this.#names = null;
     this.store.accept(board, began);
+    this.comments.reload();
     this.#recovered();
     if (this.#isCounted) announce(`${this.store.size} tasks.`);
     this.#isCounted = false;
@@ -54,6 +56,7 @@ export class Refresher {
   /** Show what changed. */
   apply(changes) {
     this.#recovered();
+    this.comments.apply(changes);
     if (changes.tasks.length + changes.deletions.length === 0) return;
     this.store.apply(changes);
     this.onNames(this.store.names(this.#names));

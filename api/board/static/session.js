@@ -10,6 +10,10 @@ export const session = {
   set key(key) {
     sessionStorage.setItem(NAME, key);
   },
+  /** The id of the key, which is part of it; null without a key. */
+  get keyId() {
+    return this.key?.split("_")[1] ?? null;
+  },
   forget() {
     sessionStorage.removeItem(NAME);
   },

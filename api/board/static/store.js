@@ -23,6 +23,10 @@ export class Store {
     this.maxClosed = 0;
     this.isLoaded = false;
     this.isReadOnly = false;
+    // Whether the key was refused a comment of another.
+    this.mayDeleteOwnOnly = false;
+    // Comments that were not sent, by the task's id: { text, key }.
+    this.drafts = new Map();
   }
 
   subscribe(listener) {
@@ -99,7 +103,9 @@ export class Store {
     this.#pending.clear();
     this.selected.clear();
     this.cutOff = [];
-    Object.assign(this, { hasMoreClosed: false, isLoaded: false, isReadOnly: false });
+    this.drafts.clear();
+    Object.assign(this, { hasMoreClosed: false, isLoaded: false });
+    Object.assign(this, { isReadOnly: false, mayDeleteOwnOnly: false });
     this.notify();
   }
 
