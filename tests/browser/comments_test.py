@@ -474,3 +474,65 @@ def test_the_highest_version_of_a_comment_is_shown(board: Board) -> None:
         return shown;
     }"""
     assert board.evaluate(code) == ["a2,b1", "a2,b1", "a2,c1", "a2,c1", "a2,c1", "c1", ""]
+
+
+def test_a_comment_meanwhile_is_no_conflict_for_the_form(client: Client, open_board: Open) -> None:
+    """The form is saved, and the comment stays, whether or not the board has heard of it."""
+    task, dialog = opened(client, open_board)
+    board = board_of(dialog)
+    dialog.get_by_label("Title").fill("Talked")
+    client.comment(task, "Meanwhile")
+    shows(dialog, "Meanwhile")
+    dialog.get_by_role("button", name="Save").click()
+    board.has("todo", "Talked")
+    board.shows("Changed “Talked”.")
+    expect(board.page.locator("dialog[open]")).to_have_count(0)
+    expect(board.card("Talked")).to_contain_text("1 comment")
+
+
+def test_a_comment_and_a_change_meanwhile_are_a_conflict(client: Client, open_board: Open) -> None:
+    """That shows the field, and no comment."""
+    task, dialog = opened(client, open_board)
+    dialog.get_by_label("Title").fill("Mine")
+    client.changed(task, title="Theirs")
+    client.comment(task, "Meanwhile")
+    dialog.get_by_role("button", name="Save").click()
+    conflict = board_of(dialog).dialog(re.compile("has changed$"))
+    expect(conflict.locator("tbody tr")).to_have_text(["TitleMineTheirs"])
+
+
+def test_a_task_is_deleted_though_it_got_a_comment(client: Client, open_board: Open) -> None:
+    """Not if anything else has changed."""
+    task, dialog = opened(client, open_board)
+    board = board_of(dialog)
+    client.comment(task, "Meanwhile")
+    shows(dialog, "Meanwhile")
+    dialog.get_by_role("button", name="Delete", exact=True).click()
+    board.shows("Deleted “Talk”.")
+    board.page.keyboard.press("Control+z")
+    board.has("todo", "Talk")
+    dialog = board.open("Talk")
+    shows(dialog, "Meanwhile")
+    client.changed(client.page()["items"][0], title="Other")
+    dialog.get_by_role("button", name="Delete", exact=True).click()
+    board.has("todo", "Other")
+    board.shows("“Other” has changed elsewhere, and was not deleted.")
+    assert client.titles() == ["Other"]
+
+
+@pytest.mark.parametrize("titles", [["A"], ["A", "B"]])
+def test_undo_is_not_stopped_by_a_comment(
+    client: Client, open_board: Open, titles: list[str]
+) -> None:
+    tasks = [client.create(title) for title in titles]
+    board = open_board(client)
+    for title in titles:
+        board.card(title).get_by_role("checkbox").check()
+    board.page.get_by_label("Move to").select_option("Done")
+    board.has("done", *titles[::-1])
+    for task in tasks:
+        client.comment(task, "Meanwhile")
+        expect(board.card(task["title"])).to_contain_text("1 comment")
+    board.page.keyboard.press("Control+z")
+    board.has("todo", *titles[::-1])
+    board.has("done")

@@ -4,7 +4,7 @@ import { newKey } from "./api.js";
 import { runBulk } from "./bulk.js";
 import { confirms } from "./confirm.js";
 import { keepsMine } from "./conflict.js";
-import { difference, reverse, STATUS_NAMES, steps } from "./model.js";
+import { difference, isSameTask, reverse, STATUS_NAMES, steps } from "./model.js";
 import { hideToast, showToast } from "./notices.js";
 import { restoreAll, restoredText } from "./trash.js";
 
@@ -43,7 +43,7 @@ export class Actions {
 
   async delete(task) {
     return this.#guarded(async () => {
-      await this.api.delete(task.id, task.etag);
+      await this.#delete(task);
       this.store.gone(task.id);
       this.#done(`Deleted “${task.title}”.`, () => this.#restore([task]));
       return true;
@@ -97,7 +97,8 @@ export class Actions {
       if (changed) showToast(`Undone: “${changed.title}” is as it was.`);
       return;
     }
-    const { done, problems } = await runBulk(this.api, this.store, changes);
+    const current = changes.map(({ task, patch }) => ({ task: this.#commented(task), patch }));
+    const { done, problems } = await runBulk(this.api, this.store, current);
     showToast(withProblems(`Undone for ${done.length} tasks.`, problems));
   }
 
@@ -130,9 +131,35 @@ export class Actions {
 
   /** Show both states of a task that changed meanwhile, and make the change again if wanted. */
   async #resolve(base, patch) {
-    const theirs = await this.api.read(base.id);
+    const theirs = await this.#reread(base);
+    const isMade = isSameTask(base, theirs) || (await keepsMine(base, patch, theirs));
+    return isMade ? this.#apply(theirs, patch) : null;
+  }
+
+  async #delete(task) {
+    try {
+      await this.api.delete(task.id, task.etag);
+    } catch (failure) {
+      if (failure.status !== 412) throw failure;
+      const theirs = await this.#reread(task);
+      if (!isSameTask(task, theirs)) {
+        failure.message = `“${theirs.title}” has changed elsewhere, and was not deleted.`;
+        throw failure;
+      }
+      await this.#delete(theirs);
+    }
+  }
+
+  async #reread(task) {
+    const theirs = await this.api.read(task.id);
     this.store.wrote(theirs);
-    return (await keepsMine(base, patch, theirs)) ? this.#apply(theirs, patch) : null;
+    return theirs;
+  }
+
+  /** Return a task with the comments that it has got since, if nothing else has changed. */
+  #commented(task) {
+    const known = this.store.get(task.id);
+    return known && isSameTask(task, known) ? known : task;
   }
 
   /** Show what was done, and how to take it back, if that is possible. */

@@ -44,6 +44,9 @@ export function difference(before, after) {
   return Object.fromEntries(changed.map((name) => [name, after[name]]));
 }
 
+/** Return whether two states of a task differ in nothing but comments. */
+export const isSameTask = (a, b) => FIELDS.every((name) => same(a[name], b[name]));
+
 /** Return the values that a task's fields had before a patch. */
 export function reverse(task, patch) {
   return Object.fromEntries(Object.keys(patch).map((name) => [name, task[name]]));
