@@ -31,7 +31,7 @@ from api.tasks.fair_semaphore import FairSemaphore
 from api.tasks.idempotency import Claim, claim
 from api.tasks.models import NewTask, Task
 from api.tasks.service import TaskService
-from api.tasks.table import task_of
+from api.tasks.table import TaskKey, task_of
 from api.tasks.updates import TaskUpdate
 from api.tasks.writes import Origin, Stamp, key_of, update_of
 from api.values import rfc3339
@@ -129,9 +129,19 @@ class BulkService:
             for write, item in zip(writes, transaction.items, strict=True):
                 self._count(write, item)
         # Also those of a repetition: the first run may have ended before.
-        for key in transaction.deleted_with_comments(is_replay=earlier is not None):
-            await self._repository.mark_comments(key)
+        await self._mark(transaction.deleted_with_comments(is_replay=earlier is not None))
         return earlier
+
+    async def _mark(self, keys: list[TaskKey]) -> None:
+        """Let the comments of deleted tasks expire; where that fails, those of the others do."""
+        marking = (self._mark_one(key) for key in keys)
+        for failed in await asyncio.gather(*marking, return_exceptions=True):
+            if failed is not None:
+                raise failed
+
+    async def _mark_one(self, key: TaskKey) -> None:
+        async with self._slots.admit(key.workspace):
+            await self._repository.mark_comments(key)
 
     def _count(self, write: Write, item: Item | None) -> None:
         """Count a write of a transaction as that of a single request, with the item before it."""

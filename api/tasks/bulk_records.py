@@ -21,6 +21,7 @@ from api.dynamodb.transport import Transport
 from api.errors import OutcomeUnknown, RequestInProgress
 from api.http.etags import new_revision
 from api.tasks import updates
+from api.tasks.comment_marks import outcome_unknown
 from api.tasks.idempotency import RECORD_LIFETIME, Claim
 from api.tasks.items import Items, is_free
 from api.tasks.table import TaskKey
@@ -154,8 +155,9 @@ class BulkRepository:
     @run_on_loop
     def mark_comments(self, key: TaskKey) -> None:
         """Let the comments of a task that was deleted expire with it."""
-        if (item := self._items.read(key.primary_key)) is not None:
-            self._items.marks.follow(key, item)
+        with outcome_unknown():
+            if (item := self._items.read(key.primary_key)) is not None:
+                self._items.marks.follow(key, item)
 
     @run_on_loop
     def transact(self, operations: list[Operation], record: BulkRecord | None) -> None:

@@ -44,7 +44,7 @@ class CommentMarks:
         A failure leaves the task as it is: repeating the request does the rest.
         """
         if "comment_count" in item:
-            with _outcome_unknown():
+            with outcome_unknown():
                 self._set(key, item) if is_tombstone(item) else self.remove(key, item)
 
     def remove(self, key: TaskKey, item: Item) -> None:
@@ -124,7 +124,8 @@ def _problem_of(error: TransactWriteError) -> Exception:
 
 
 @contextmanager
-def _outcome_unknown() -> Iterator[None]:
+def outcome_unknown() -> Iterator[None]:
+    """Raise every failure of the store as an unknown outcome: the task was written before."""
     try:
         yield
     except Problem as failed:

@@ -1,15 +1,20 @@
 """The comments of a deleted task expire with it, and are there again with a restored one."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 
+from api.dynamodb.http_client import BrokenError
+from api.errors import OutcomeUnknown
 from api.http.etags import parse_strong
 from api.main import create_app
 from api.settings import Settings
+from api.tasks.bulk_models import BulkRequest
 from api.tasks.change_models import TaskChange
 from api.tasks.comments import COMMENT_PREFIX
 from api.tasks.errors import TaskNotFound
@@ -26,6 +31,7 @@ from tests.support.service import ANY, WORKSPACE, Service
 
 # More than one transaction holds.
 MANY = 12
+PATIENCE_SECONDS = 5
 # When the comments of a task that is deleted now expire.
 LATER = TOMBSTONE_LIFETIME + timedelta(days=1)
 
@@ -205,6 +211,11 @@ def test_a_contended_deletion_or_restore_can_be_repeated(moto: str) -> None:
         assert tracker.restore(task) == 200
 
 
+def _deletion_of(*tasks: Task) -> BulkRequest:
+    items = [delete({"id": task.id, "etag": task.etag}) for task in tasks]
+    return BulkRequest.model_validate({"items": items})
+
+
 def _no_transactions(operation: str) -> Fault | None:
     return Fault.REFUSED if operation == "TransactWriteItems" else None
 
@@ -225,6 +236,35 @@ class TestRaces:
                 WORKSPACE, task.id, ANY, TaskChange(comment=f"{number}")
             )
         return task
+
+    async def test_an_atomic_bulk_whose_marks_failed_is_of_unknown_outcome(
+        self, service: Service, task: Task
+    ) -> None:
+        """It was done. A task whose marks fail, or take long, does not keep others from theirs."""
+        other, marked = await service.tasks.create(WORKSPACE, NewTask(title="y")), asyncio.Event()
+        other = await service.tasks.change(WORKSPACE, other.id, ANY, TaskChange(comment="z"))
+        original, bulk = service.http.send, _deletion_of(task, other)
+
+        async def send(request: bytes, seconds: float) -> Any:
+            response = await original(request, seconds)
+            if b".TransactWriteItems" not in request:
+                return response
+            service.http.send = send_marks
+            return response
+
+        async def send_marks(request: bytes, seconds: float) -> Any:
+            if b".GetItem" in request and task.id.encode() in request:
+                await asyncio.wait_for(marked.wait(), PATIENCE_SECONDS)
+                raise BrokenError("broken by the test")
+            response = await original(request, seconds)
+            if b".TransactWriteItems" in request:
+                marked.set()
+            return response
+
+        with patch.object(service.http, "send", send), pytest.raises(OutcomeUnknown):
+            await service.bulks.run_atomic(WORKSPACE, bulk, None)
+        assert None not in _expiries(service.settings, other.id)
+        assert None in _expiries(service.settings, task.id)
 
     async def test_a_late_deletion_does_not_mark_the_comments_of_a_restored_task(
         self, service: Service, task: Task
