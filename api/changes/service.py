@@ -63,11 +63,12 @@ class ChangesService:
         end = time() + seconds
         async with self.watch.watching(workspace) as watched:
             while time() < end and not self.watch.is_closed:
-                happened = watched.event
+                happened, has_more = watched.event, False
                 with suppress(StoreUnavailable):
                     changes = await self._latest(workspace, query.after(changes.token), watched)
+                    has_more = changes.has_more
                     yield changes
-                if not changes.has_more:
+                if not has_more:
                     await _is_over(happened, min(end, time() + HEARTBEAT_SECONDS))
 
     async def read(self, workspace: str, query: ChangesQuery) -> Changes:

@@ -1,18 +1,25 @@
 """The feed as server-sent events."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import httpx
 import pytest
 
 from api.changes import service as changes_service
+from api.changes.models import ChangesQuery
+from api.dynamodb.http_client import BrokenError
+from api.dynamodb.retry import MAX_ATTEMPTS
 from api.limits import LIMITS
 from api.main import create_app
 from api.serving.server import uvicorn_config
+from api.tasks.models import NewTask
 from tests.support.builders import Client, settings
 from tests.support.server import running, serving
+from tests.support.service import WORKSPACE, Service
 from tests.support.wait import wait_until
 
 STREAM = "/v1/changes/stream"
@@ -107,6 +114,31 @@ def test_a_stream_without_changes_sends_its_token_from_time_to_time(
     with client.stream("GET", STREAM, timeout=SECONDS) as response:
         stream = events(response)
         assert [len(until_token(stream)) for _ in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.anyio
+async def test_a_stream_pauses_while_the_store_fails(moto: str) -> None:
+    """Also if its last page said that there is more."""
+    calls = 0
+
+    async def send(_request: bytes, _seconds: float) -> Any:
+        nonlocal calls
+        calls += 1
+        raise BrokenError("broken by the test")
+
+    async with Service.at(moto) as service:
+        token = (await service.feed.read(WORKSPACE, ChangesQuery())).token
+        for _ in range(2):
+            await service.tasks.create(WORKSPACE, NewTask(title="x"))
+        query = ChangesQuery(token=token, limit=1)
+        first = await service.feed.read(WORKSPACE, query)
+        assert first.has_more
+        pages = service.feed.follow(WORKSPACE, query, first, SECONDS)
+        assert await anext(pages) == first
+        with patch.object(service.http, "send", send), pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(pages), 0.5)
+        # Those of a read and a look, or two, with their retries.
+        assert calls <= 3 * MAX_ATTEMPTS
 
 
 def test_a_stream_holds_a_place_until_its_client_leaves(moto: str) -> None:
