@@ -16,7 +16,9 @@ from api.errors import StoreUnavailable
 from api.limits import LIMITS, Limits
 from api.main import create_app
 from api.serving.server import uvicorn_config
+from api.tasks import pages
 from tests.support.builders import Client, settings
+from tests.support.clock import Clock
 from tests.support.server import running, serving
 from tests.support.wait import wait_until
 
@@ -84,6 +86,24 @@ def test_a_change_that_does_not_pass_the_filters_ends_no_wait(moto: str) -> None
         waiter.client.create("other")
         waiter.client.create("wanted", project="p")
         changes = future.result(PATIENCE_SECONDS).json()
+        assert [task["title"] for task in changes["tasks"]] == ["wanted"]
+
+
+def test_a_wait_reads_past_changes_that_do_not_pass_the_filters(
+    moto: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many a page passes over, the change behind them is returned at once."""
+    monkeypatch.setattr(pages, "MAX_ROWS_READ", 5)
+    app = create_app(settings(moto), clock=(clock := Clock()))
+    with serving(app) as url, Client(base_url=url, timeout=PATIENCE_SECONDS) as client:
+        token = client.get(FEED, params={"project": "p"}).json()["token"]
+        for _ in range(20):
+            client.create("other")
+        client.create("wanted", project="p")
+        # Memory holds a minute, so that this is read.
+        clock.advance(minutes=5)
+        params = {"token": token, "project": "p", "limit": "1", "wait": "20"}
+        changes = client.get(FEED, params=params).json()
         assert [task["title"] for task in changes["tasks"]] == ["wanted"]
 
 
