@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from api.changes.feed import Page, page_after, plan_changes
 from api.changes.models import Changes, ChangesQuery, CommentDeletion, Deletion
+from api.changes.recent import Recent
 from api.changes.tokens import Token, Tokens, horizon
 from api.changes.watch import Watch, Watched
 from api.clock import Clock
@@ -87,20 +88,41 @@ class ChangesService:
         return self._changes(page, context)
 
     async def _latest(self, workspace: str, query: ChangesQuery, watched: Watched) -> Changes:
-        """Return what changed as of the last look, or read it if the look does not reach back."""
+        """Return what changed as of the last look, once for all who ask the same meanwhile.
+
+        Most do: a look wakes all of them, and after it their tokens are equal.
+        """
+        # The event, because what was asked before the last news need not have it.
+        asked = watched.event, query.filters, query.limit, query.token
+        if (answer := watched.answers.get(asked)) is None:
+            answer = asyncio.create_task(self._as_of_look(workspace, query, watched.recent))
+            watched.answers[asked] = answer
+            answer.add_done_callback(lambda _: watched.answers.pop(asked))
+        return await asyncio.shield(answer)
+
+    async def _as_of_look(
+        self, workspace: str, query: ChangesQuery, recent: Recent | None
+    ) -> Changes:
+        """Return what changed from memory, or read it if the last look does not reach back."""
         context = _context(workspace, query)
         token = self._tokens.open(query.token or "", context)
-        if watched.recent is None or not watched.recent.covers(token):
-            return await self.read(workspace, query)
-        return self._changes(watched.recent.page(workspace, query, token), context)
+        if recent is not None and recent.covers(token):
+            page = recent.page(workspace, query, token)
+        else:
+            # As far as from memory, so that all who read get equal tokens.
+            complete = recent.token.position if recent else None
+            page = await self._page(workspace, query, token, complete)
+        return self._changes(page, context)
 
     async def _read_all(self, workspace: str, token: Token) -> Page:
         return await self._page(workspace, EVERYTHING, token)
 
-    async def _page(self, workspace: str, query: ChangesQuery, token: Token) -> Page:
+    async def _page(
+        self, workspace: str, query: ChangesQuery, token: Token, complete: str | None = None
+    ) -> Page:
         plan = plan_changes(workspace, query, token)
         async with self._lists.admit(workspace):
-            complete = horizon(self._clock())
+            complete = complete or horizon(self._clock())
             items, position = await self._repository.page(plan, query.limit, token.position)
         return page_after(token, items, position, complete)
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from api.changes.feed import Page
+from api.changes.models import Changes
 from api.changes.recent import Recent
 from api.changes.tokens import Token
 from api.clock import Clock
@@ -13,6 +14,7 @@ from api.errors import StoreUnavailable
 POLL_SECONDS = 1.0
 
 Read = Callable[[str, Token], Awaitable[Page]]
+Answers = dict[tuple[object, ...], asyncio.Task[Changes]]
 
 
 class Watched:
@@ -25,6 +27,8 @@ class Watched:
         # Whether there was a first look, and what the last one has shown; None if it failed.
         self.was_looked_at = asyncio.Event()
         self.recent: Recent | None = None
+        # What is being read, by what was asked.
+        self.answers: Answers = {}
 
     def notify(self) -> None:
         """Wake all that wait; who waits from now on waits for the next time."""

@@ -1,5 +1,6 @@
 """Requests that wait get from memory what a read of the feed would have returned."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from typing import Any
@@ -147,6 +148,35 @@ async def test_what_is_old_or_too_much_for_memory_is_read(
         delivered += [task.id for task in changes.tasks]
         token, has_more = changes.token, changes.has_more
     assert delivered == expected
+
+
+async def test_requests_that_ask_the_same_share_one_read(service: WatchedService) -> None:
+    """Of what is too much for memory; also those whose first tokens were of different times."""
+    tokens = []
+    for _ in range(4):
+        tokens.append(await service.token())
+        service.clock.advance(milliseconds=1)
+    for _ in range(2):
+        for _ in range(15):
+            await service.tasks.create(WORKSPACE, NewTask(title="Large", description=LARGE))
+        service.clock.advance(seconds=1)
+        await service.look()
+        before = _queries(service)
+        await service.feed.read(WORKSPACE, ChangesQuery(token=tokens[0]))
+        alone = _queries(service) - before
+        first = await asyncio.gather(*(service.latest(token) for token in tokens))
+        together = _queries(service) - before - alone
+        tokens = [await _last_token(service, changes) for changes in first]
+    assert len(set(tokens)) == 1
+    assert together == alone > 0
+    assert service.watched.answers == {}
+
+
+async def _last_token(service: WatchedService, changes: Changes) -> str:
+    while changes.has_more:
+        service.clock.advance(milliseconds=1)
+        changes = await service.latest(changes.token)
+    return changes.token
 
 
 async def test_an_index_that_shows_an_older_state_last_changes_nothing(
