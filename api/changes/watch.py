@@ -1,6 +1,7 @@
 """One look at a workspace's feed a second, which serves all requests that wait for it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,8 @@ from api.clock import Clock
 from api.errors import StoreUnavailable
 
 POLL_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
 
 Read = Callable[[str, Token], Awaitable[Page]]
 Answers = dict[tuple[object, ...], asyncio.Task[Changes]]
@@ -27,6 +30,8 @@ class Watched:
         # Whether there was a first look, and what the last one has shown; None if it failed.
         self.was_looked_at = asyncio.Event()
         self.recent: Recent | None = None
+        # An unexpected failure is logged once until a look succeeds.
+        self.is_failure_logged = False
         # What is being read, by what was asked.
         self.answers: Answers = {}
 
@@ -87,7 +92,11 @@ class Watch:
                 has_more, is_news = page.has_more, is_news or bool(page.items)
         except StoreUnavailable:
             watched.recent = None
-            return
-        watched.recent = recent
-        if is_news:
-            watched.notify()
+        except Exception:
+            if not watched.is_failure_logged:
+                logger.exception("changes not read")
+            watched.recent, watched.is_failure_logged = None, True
+        else:
+            watched.recent, watched.is_failure_logged = recent, False
+            if is_news:
+                watched.notify()

@@ -219,3 +219,30 @@ async def test_a_workspace_is_polled_once_however_many_wait(
     # One for each page, and perhaps one that the end of the last wait has cancelled.
     assert reads in {3, 4}
     assert watch._workspaces == {}
+
+
+@pytest.mark.anyio
+async def test_an_unexpected_failure_stops_no_polling(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is logged once, and nothing is served from what an earlier look has shown."""
+    token = Token.at_horizon(system_clock())
+    item = {name: {"S": "x"} for name in ("sk", "updated_order")}
+    failures = [RuntimeError("credentials")] * 3
+    outcomes: Iterator[Page | Exception] = iter([Page([], token), *failures, Page([item], token)])
+    served_from = []
+
+    async def read(workspace: str, _token: Token) -> Page:
+        served_from.append(watch._workspaces[workspace].recent)
+        outcome = next(outcomes, Page([], token))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr("api.changes.watch.POLL_SECONDS", 0)
+    watch = Watch(read, system_clock)
+    async with asyncio.timeout(PATIENCE_SECONDS), watch.watching("w") as watched:
+        await watched.event.wait()
+    assert served_from[1] is not None
+    assert served_from[2:5] == [None] * 3
+    assert [record.exc_info is not None for record in caplog.records] == [True]
