@@ -15,6 +15,7 @@ from api.dynamodb.run_on_loop import run_on_loop
 from api.dynamodb.transport import Transport
 from api.errors import StoreThrottled
 from api.problem import Problem
+from api.tasks.comment_marks import expires_as
 from api.tasks.comments import CommentKey, CommentWrite, comment_prefix
 from api.tasks.idempotency import Claim, Recorded, Replay, replay_of
 from api.tasks.items import MAX_REREADS, ConcurrentWriteError, Items, require_history
@@ -106,9 +107,10 @@ class CommentRepository:
     ) -> Comment | Replay:
         """Write a comment over the one that was read.
 
-        Its author never changes, so the revision alone is the condition.
+        Its author never changes; when it expires does, without a new revision.
         """
-        comment, unchanged = comment_of(after), TaskItem.revision == item["revision"]["S"]
+        comment = comment_of(after)
+        unchanged = (TaskItem.revision == item["revision"]["S"]) & expires_as(item)
         if claim:
             put = self._items.put(key.primary_key, after, unchanged)
             record = write_once(self._items, claim, recorded_comment(comment), put)

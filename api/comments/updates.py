@@ -14,9 +14,6 @@ from api.tasks.updates import TOMBSTONE_LIFETIME
 from api.tasks.writes import Stamp
 from api.values import rfc3339
 
-# What no write keeps: a text is set again, and a comment of a task that is there does not expire.
-DROPPED = {"text", "expires_at"}
-
 
 class CommentUpdate(NamedTuple):
     """A new text for a comment; without one, its deletion."""
@@ -55,7 +52,7 @@ class CommentUpdate(NamedTuple):
             "version": int(item["version"]["N"]) + 1,
             **(self._changed(timestamp) if self.text else self._deleted(self.stamp.now)),
         }
-        kept = {name: item[name] for name in item.keys() - DROPPED - values.keys()}
+        kept = {name: item[name] for name in item.keys() - {"text"} - values.keys()}
         written = {name: to_attribute(value) for name, value in values.items() if value is not None}
         return kept | dict(shifted_history(item, self.stamp.revision)) | written
 

@@ -107,6 +107,14 @@ class CommentMarks:
         return True
 
 
+def expires_as(item: Item) -> Condition:
+    """Return the condition that an item expires when the one that was read does, or not."""
+    condition: Condition = EXPIRY.does_not_exist()
+    if "expires_at" in item:
+        condition = Path("expires_at") == int(item["expires_at"]["N"])
+    return condition
+
+
 def _unchanged(item: Item) -> Condition:
     """Return the condition that a task is the tombstone that was read, or still there."""
     condition: Condition = ~NOT_EXISTS & EXPIRY.does_not_exist()

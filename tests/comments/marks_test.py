@@ -1,7 +1,7 @@
 """The comments of a deleted task expire with it, and are there again with a restored one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -9,10 +9,12 @@ from unittest.mock import patch
 
 import pytest
 
+from api.comments.models import CommentBody
 from api.dynamodb.http_client import BrokenError
 from api.errors import OutcomeUnknown
 from api.http.etags import parse_strong
 from api.main import create_app
+from api.principal import ANONYMOUS
 from api.settings import Settings
 from api.tasks.bulk_models import BulkRequest
 from api.tasks.change_models import TaskChange
@@ -20,6 +22,7 @@ from api.tasks.comments import COMMENT_PREFIX
 from api.tasks.errors import TaskNotFound
 from api.tasks.models import NewTask, Task
 from api.tasks.updates import TOMBSTONE_LIFETIME
+from api.values import PageQuery
 from tests.support import botocore_transport
 from tests.support.builders import Client, settings
 from tests.support.bulk_items import delete, results, send
@@ -34,6 +37,8 @@ MANY = 12
 PATIENCE_SECONDS = 5
 # When the comments of a task that is deleted now expire.
 LATER = TOMBSTONE_LIFETIME + timedelta(days=1)
+
+Request = Callable[[], Awaitable[object]]
 
 
 def _expiries(config: Settings, task_id: str) -> list[int | None]:
@@ -302,3 +307,40 @@ class TestRaces:
         with pytest.raises(TaskNotFound):
             await service.tasks.get(WORKSPACE, task.id)
         assert None not in _expiries(service.settings, task.id)
+
+    @pytest.mark.parametrize(("operation", "key"), [(b"PutItem", None), (b"TransactWrite", "k")])
+    async def test_an_edit_does_not_unmark_the_comment_of_a_task_that_is_deleted_meanwhile(
+        self, service: Service, task: Task, operation: bytes, key: str | None
+    ) -> None:
+        edit, delete, _ = await self._requests(service, task, key)
+        with before_call(service, operation, delete), pytest.raises(TaskNotFound):
+            await edit()
+        assert None not in _expiries(service.settings, task.id)
+
+    async def test_an_edit_leaves_the_marks_to_a_deletion_and_a_restore_meanwhile(
+        self, service: Service, task: Task
+    ) -> None:
+        """The task is deleted before the comment is read, or also restored before it is written."""
+        edit, delete, restore = await self._requests(service, task, None)
+        with before_call(service, b"GetItem", delete, number=2):
+            await edit()
+        assert None not in _expiries(service.settings, task.id)
+        await restore()
+        with (
+            before_call(service, b"PutItem", restore),
+            before_call(service, b"GetItem", delete, number=2),
+        ):
+            await edit()
+        assert _expiries(service.settings, task.id) == [None] * MANY
+
+    async def _requests(
+        self, service: Service, task: Task, key: str | None
+    ) -> tuple[Request, Request, Request]:
+        """Return an edit of a comment, and a deletion and a restore of its task."""
+        page = await service.comments.list(WORKSPACE, task.id, PageQuery(limit=1))
+        comment, new = page.items[0], CommentBody(text="New")
+        return (
+            lambda: service.comments.change(ANONYMOUS, task.id, comment.id, ANY, new, key),
+            lambda: service.tasks.delete(WORKSPACE, task.id, ANY),
+            lambda: service.tasks.restore(WORKSPACE, task.id),
+        )

@@ -1,6 +1,5 @@
 """Comments as they are stored."""
 
-from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -12,16 +11,13 @@ from api.comments.models import (
     comment_of,
     is_deleted_comment,
 )
-from api.comments.updates import CommentUpdate
-from api.dynamodb.item_json import to_attribute
 from api.http.etags import etag_of
 from api.principal import ANONYMOUS, NO_KEY, Actor
 from api.tasks.comments import CommentKey, new_comment_item
 from api.tasks.models import NewTask
 from api.tasks.table import TaskKey
-from api.tasks.writes import Stamp
 from api.values import PageQuery
-from tests.support.service import ANY, WORKSPACE, Service
+from tests.support.service import WORKSPACE, Service
 
 TASK = TaskKey("default", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
 ID = "01ARZ3NDEKTSV4RRFFQ69G5FAX"
@@ -51,13 +47,6 @@ def test_a_comment_is_read_as_it_was_stored() -> None:
 def test_a_comment_without_a_key_has_no_author() -> None:
     item = new_comment_item(KEY, TEXT, NOW, NO_KEY, REVISION)
     assert comment_of(item).created_by == NO_KEY
-
-
-def test_an_edit_of_a_comment_whose_task_was_deleted_meanwhile_keeps_no_expiry() -> None:
-    """The task may be there again, and DynamoDB would delete the comment."""
-    marked = ITEM | {"expires_at": to_attribute(1)}
-    edit = CommentUpdate(ANY, Stamp.new(datetime.now(UTC)), of_others=True, text="New")
-    assert "expires_at" not in edit.apply(KEY, marked)
 
 
 @pytest.mark.anyio
