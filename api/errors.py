@@ -180,8 +180,9 @@ class TableNotFound(StoreUnavailable):
 class OutcomeUnknown(StoreUnavailable):
     """DynamoDB did not respond to the write. It may have taken effect, or may still take effect.
 
-    A request with an Idempotency-Key and a DELETE can be repeated unchanged. For any other
-    request, read the task before you repeat it.
+    A request with an Idempotency-Key and a DELETE can be repeated unchanged. With `If-Match: *`, a
+    repeated DELETE gets 404 if the first one took effect. For any other request, read the task
+    before you repeat it.
     """
 
     title = "Outcome unknown"

@@ -79,6 +79,9 @@ class Items:
             item = self.read(key.primary_key)
             if item is not None and write.already_applied(item):
                 return Written(item, was_there=True)
+            if isinstance(write, TaskDeletion) and item and is_tombstone(item):
+                # A repeated deletion, whose first attempt may have set no marks.
+                self.marks.follow(key, item)
             item = require_live(item)
             current = item["revision"]["S"]
             if not write.match.accepts(current):

@@ -173,6 +173,22 @@ def test_a_deletion_whose_marks_failed_is_repeated(moto: str) -> None:
         assert tracker.expiries(task) == [tracker.mark] * MANY
 
 
+@pytest.mark.parametrize("is_bulk", [False, True])
+def test_a_deletion_under_a_star_whose_marks_failed_is_repeated(moto: str, is_bulk: bool) -> None:
+    """The task is gone by then; the repetition says so, and sets the marks."""
+    with FaultProxy(moto) as proxy, _serving(proxy.url) as tracker:
+        task, statuses = tracker.commented(), []
+        for plan in (_no_transactions, lambda _: None):
+            proxy.plan = plan
+            if is_bulk:
+                (result,) = results(send(tracker.client, delete(task, "*")))
+                statuses.append(result["status"])
+            else:
+                statuses.append(tracker.delete(task | {"etag": "*"}))
+        assert statuses == [503, 404]
+        assert tracker.expiries(task) == [tracker.mark] * MANY
+
+
 def test_a_bulk_deletion_whose_marks_failed_is_repeated_under_its_idempotency_key(
     moto: str,
 ) -> None:
