@@ -63,10 +63,15 @@ class CommentMarks:
     ) -> None:
         """Write the wanted comments while the task is unchanged."""
         comments = list(self._found(key, wanted))
-        for start in range(0, len(comments), MAX_MARKS):
-            some = comments[start : start + MAX_MARKS]
-            if not self._transact(key, some, actions, unchanged):
+        while comments:
+            refused = self._refusal_of(key, comments[:MAX_MARKS], actions, unchanged)
+            if refused is None:
+                comments = comments[MAX_MARKS:]
+            elif _is_of_task(refused):
                 return
+            else:
+                # One of the comments was deleted after it was found.
+                comments = list(self._found(key, wanted))
 
     def _found(self, key: TaskKey, wanted: Condition) -> Iterator[str]:
         """Yield the sort keys of a task's comments that fulfil a condition."""
@@ -84,10 +89,10 @@ class CommentMarks:
             if (after := response.get("LastEvaluatedKey")) is None:
                 return
 
-    def _transact(
+    def _refusal_of(
         self, key: TaskKey, comments: list[str], actions: Sequence[Action], unchanged: Condition
-    ) -> bool:
-        """Write comments if the task is unchanged; return whether it is."""
+    ) -> TransactWriteError | None:
+        """Write comments; return the error if the task or one of them is not as expected."""
         connection, name = self._table.connection, self._table.table_name
         check = connection.get_operation_kwargs(name, *key.primary_key, condition=unchanged)
         changes = [
@@ -102,9 +107,15 @@ class CommentMarks:
             )
         except TransactWriteError as error:
             if store_errors.condition_failed(error):
-                return False
+                return error
             raise _problem_of(error) from error
-        return True
+        return None
+
+
+def _is_of_task(refused: TransactWriteError) -> bool:
+    """Return whether it is the task that has changed: its check is the first operation."""
+    reason = refused.cancellation_reasons[0]
+    return reason is not None and reason.code in store_errors.CONDITION_CODES
 
 
 def expires_as(item: Item) -> Condition:

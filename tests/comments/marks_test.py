@@ -309,6 +309,27 @@ class TestRaces:
             await service.tasks.restore(WORKSPACE, task.id)
         assert _expiries(service.settings, task.id) == [None] * MANY
 
+    async def test_a_comment_that_is_deleted_meanwhile_does_not_keep_the_others_marked(
+        self, service: Service, task: Task
+    ) -> None:
+        """A restore removes marks that a repeated deletion has set, and someone is quicker."""
+
+        async def delete_again() -> None:
+            await service.tasks.delete(WORKSPACE, task.id, parse_strong(task.etag))
+
+        async def delete_comment() -> None:
+            page = await service.comments.list(WORKSPACE, task.id, PageQuery(limit=1))
+            await service.comments.delete(ANONYMOUS, task.id, page.items[0].id, ANY)
+
+        await delete_again()
+        with (
+            # After the two that remove the first marks, and the two that set them again.
+            before_call(service, b"TransactWriteItems", delete_comment, number=5),
+            before_call(service, b"UpdateItem", delete_again),
+        ):
+            await service.tasks.restore(WORKSPACE, task.id)
+        assert _expiries(service.settings, task.id) == [None] * (MANY - 1)
+
     async def test_a_late_restore_does_not_unmark_the_comments_of_a_deleted_task(
         self, service: Service, task: Task
     ) -> None:
