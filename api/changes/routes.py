@@ -20,7 +20,7 @@ from api.http.context import RequestContext
 from api.http.dependencies import JSON, reject_duplicates_except
 from api.http.latency import slow_by_design
 from api.http.openapi import json_examples
-from api.http.waits import Waits, while_connected
+from api.http.waits import Waits, receive_body, while_connected
 from api.keys.authorized_route import AuthorizedRoute, Reader, read_failures
 from api.values import EXAMPLE_CURSOR
 
@@ -68,6 +68,7 @@ async def read_changes(
     if waits is None or not query.wait or query.token is None:
         found = await changes.read(caller.workspace, query)
     else:
+        await receive_body(request.receive)
         with waits.slot(request.scope):
             waiting = changes.wait(caller.workspace, query)
             found = await while_connected(request.receive, waiting)
@@ -100,6 +101,7 @@ async def stream_changes(
     changes: ChangesService = request.app.state.changes
     start = query.read_from(last_event_id or query.token)
     # A problem is a response of its own, before the stream begins.
+    await receive_body(request.receive)
     first = await changes.read(caller.workspace, start)
     pages = changes.follow(caller.workspace, start, first, query.seconds)
     return EventStream(pages, request.app.state.waits)

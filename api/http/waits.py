@@ -59,6 +59,17 @@ class Waits:
             self._metrics.in_flight.inc()
 
 
+async def receive_body(receive: Receive) -> None:
+    """Receive a body that nobody needs; what comes after it is that the client leaves.
+
+    Raises:
+        RequestTimeout: it did not arrive in time.
+        BodyTooLarge: it exceeds the limit.
+    """
+    while (await receive()).get("more_body", False):
+        pass
+
+
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
     """Return the result of work, or None if the client has left before; work is cancelled then."""
     working, leaving = asyncio.create_task(work), asyncio.create_task(_disconnect(receive))

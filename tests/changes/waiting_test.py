@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection
 
 import httpx
 import pytest
@@ -171,6 +172,25 @@ def test_a_wait_ends_when_its_client_leaves(moto: str) -> None:
         with suppress(httpx.ReadTimeout):
             waiter.client.get(FEED, params=params, timeout=2)
         wait_until(lambda: watch._workspaces == {}, PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize("path", [FEED, f"{FEED}/stream"])
+@pytest.mark.parametrize(("body", "status"), [(b"1\r\nx\r\n", 408), (b"b\r\n0123456789a\r\n", 413)])
+def test_a_body_that_does_not_arrive_is_a_problem(
+    moto: str, path: str, body: bytes, status: int
+) -> None:
+    """Before the wait or the stream begins: nothing needs it, but it must end."""
+    app = create_app(settings(moto), limits=LIMITS._replace(body_seconds=1, body_bytes=10))
+    with serving(app) as url, Client(base_url=url) as client:
+        token = client.get(FEED).json()["token"]
+        address = httpx.URL(url)
+        connection = HTTPConnection(address.host, address.port or 80, timeout=PATIENCE_SECONDS)
+        with closing(connection):
+            query = f"token={token}" + "&wait=20" * (path == FEED)
+            connection.putrequest("GET", f"{path}?{query}")
+            connection.putheader("Transfer-Encoding", "chunked")
+            connection.endheaders(body)
+            assert connection.getresponse().status == status
 
 
 def test_a_function_does_not_wait(moto: str) -> None:
