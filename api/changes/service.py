@@ -94,11 +94,11 @@ class ChangesService:
         """
         # The event, because what was asked before the last news need not have it.
         asked = watched.event, query.filters, query.limit, query.token
-        if (answer := watched.answers.get(asked)) is None:
-            answer = asyncio.create_task(self._as_of_look(workspace, query, watched.recent))
-            watched.answers[asked] = answer
-            answer.add_done_callback(lambda _: watched.answers.pop(asked))
-        return await asyncio.shield(answer)
+        if (pending := watched.pending.get(asked)) is None:
+            pending = asyncio.create_task(self._as_of_look(workspace, query, watched.recent))
+            watched.pending[asked] = pending
+            pending.add_done_callback(lambda done: _forget(watched, asked, done))
+        return await asyncio.shield(pending)
 
     async def _as_of_look(
         self, workspace: str, query: ChangesQuery, recent: Recent | None
@@ -139,6 +139,13 @@ class ChangesService:
             token=self._tokens.seal(page.token, context),
             has_more=page.has_more,
         )
+
+
+def _forget(watched: Watched, asked: tuple[object, ...], done: asyncio.Task[Changes]) -> None:
+    del watched.pending[asked]
+    # All clients that wanted it may have left: its failure is then no one's, and not logged.
+    if not done.cancelled():
+        done.exception()
 
 
 async def _is_over(happened: asyncio.Event, end: float) -> bool:

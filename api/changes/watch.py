@@ -17,7 +17,7 @@ POLL_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 Read = Callable[[str, Token], Awaitable[Page]]
-Answers = dict[tuple[object, ...], asyncio.Task[Changes]]
+Pending = dict[tuple[object, ...], asyncio.Task[Changes]]
 
 
 class Watched:
@@ -33,7 +33,7 @@ class Watched:
         # An unexpected failure is logged once until a look succeeds.
         self.is_failure_logged = False
         # What is being read, by what was asked.
-        self.answers: Answers = {}
+        self.pending: Pending = {}
 
     def notify(self) -> None:
         """Wake all that wait; who waits from now on waits for the next time."""

@@ -1,9 +1,11 @@
 """Requests that wait get from memory what a read of the feed would have returned."""
 
 import asyncio
+import gc
 import random
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -13,6 +15,7 @@ from api.changes.recent import KEPT, Recent
 from api.changes.tokens import HORIZON, Token
 from api.changes.watch import Watched
 from api.comments.models import CommentBody
+from api.errors import StoreUnavailable
 from api.principal import ANONYMOUS
 from api.tasks.change_models import TaskChange
 from api.tasks.models import NewTask, Priority, Status, Task
@@ -42,6 +45,7 @@ VALUES: dict[str, list[Any]] = {
     "due_at": ["2027-02-01T00:00:00.000Z", "2027-03-01T00:00:00.000Z", None],
 }
 STEPS = 20
+PATIENCE_SECONDS = 5
 LARGE = "\N{EURO SIGN}" * 8_000
 
 
@@ -169,7 +173,31 @@ async def test_requests_that_ask_the_same_share_one_read(service: WatchedService
         tokens = [await _last_token(service, changes) for changes in first]
     assert len(set(tokens)) == 1
     assert together == alone > 0
-    assert service.watched.answers == {}
+    assert service.watched.pending == {}
+
+
+async def test_a_failed_read_whose_client_has_left_is_not_logged(
+    service: WatchedService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would be logged as an exception that was never retrieved."""
+    began, left = asyncio.Event(), asyncio.Event()
+
+    async def fail(*_: object) -> None:
+        began.set()
+        await left.wait()
+        raise StoreUnavailable("lost by the test")
+
+    token = await service.token()
+    with patch.object(service.feed, "_page", fail):
+        waiting = asyncio.create_task(service.latest(token))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await began.wait()
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            left.set()
+            await asyncio.wait(service.watched.pending.values())
+    gc.collect()
+    assert caplog.records == []
 
 
 async def _last_token(service: WatchedService, changes: Changes) -> str:
