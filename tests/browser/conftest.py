@@ -37,9 +37,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_board(browser: Browser) -> Iterator[Open]:
+def faults() -> list[str]:
+    """Errors and warnings in the browser's console; a test that expects one clears them."""
+    return []
+
+
+@pytest.fixture
+def open_board(browser: Browser, faults: list[str]) -> Iterator[Open]:
     """Open the board of a server in a window of its own; at the end, no script has failed."""
-    faults: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"} and not message.text.startswith(FAILED_REQUEST):

@@ -66,6 +66,17 @@ def test_a_change_among_500_tasks_touches_one_card(client: Client, open_board: O
     assert board.evaluate("[...window.touched]") == [newest["id"]]
 
 
+def test_a_column_holds_no_more_open_tasks_than_a_list(client: Client, open_board: Open) -> None:
+    """Those that others create push the last ones out, so that a page cannot grow for ever."""
+    create_many(client, 1_000)
+    board = open_board(client)
+    count = board.column("todo").locator(".count")
+    expect(count).to_have_text("1000")
+    create_many(client, 100)
+    expect(count).to_have_text("1000+")
+    expect(board.column("todo").locator(".title").first).to_have_text("Task 99")
+
+
 def test_closed_tasks_come_in_pages(client: Client, open_board: Open) -> None:
     """The last changed first, also after others come by the feed; older ones on demand."""
     create_many(client, 100, status="done")

@@ -66,6 +66,50 @@ def test_a_list_that_was_cut_off_is_read_again(client: Client, open_board: Open)
     board.has_no_banner()
 
 
+def test_filters_that_the_api_refuses_are_reported(client: Client, open_board: Open) -> None:
+    """As a word without a visible character; without it, the board goes on."""
+    client.create("Here")
+    board = open_board(client, "#q=%E2%80%8B")
+    board.banner("The tasks cannot be read. query q: ")
+    board.page.get_by_label("Search").fill("here")
+    board.has("todo", "Here")
+    board.has_no_banner()
+
+
+def test_a_response_that_the_page_does_not_expect_stops_no_updates(
+    client: Client, open_board: Open, faults: list[str]
+) -> None:
+    """As of a proxy, or of a newer version; the console has the error."""
+    client.create("Here")
+    board = open_board(client, goto=False)
+    null = {"body": "null", "content_type": "application/json"}
+    board.page.route("**/v1/tasks?*", lambda route: route.fulfill(**null), times=1)
+    board.page.goto(str(client.base_url))
+    board.banner("The board cannot show what the server sent.")
+    board.wait()
+    board.has("todo", "Here")
+    board.has_no_banner()
+    assert len(faults) == 1
+    faults.clear()
+
+
+def test_a_date_as_retry_after_does_not_make_the_board_hurry(
+    client: Client, open_board: Open
+) -> None:
+    """As a proxy may send it in front of the stream."""
+    board = open_board(client, goto=False)
+    later = {"status": 429, "headers": {"Retry-After": "Wed, 21 Oct 2037 07:28:00 GMT"}}
+    board.page.route("**/v1/changes/stream*", lambda route: route.fulfill(**later))
+    requests = board.requests()
+    board.page.goto(str(client.base_url))
+    board.is_loaded()
+    board.banner("The tasks cannot be read.")
+    # Time is the test's, but for what passes meanwhile.
+    board.page.wait_for_timeout(500)
+    streams = [request for request in requests if "/changes/stream" in request.url]
+    assert len(streams) <= 3
+
+
 def test_a_lost_form_is_sent_again_without_a_second_task(board: Board, client: Client) -> None:
     """The response of the first attempt is lost; the dialog stays open with its contents."""
     page = board.page

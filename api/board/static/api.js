@@ -29,8 +29,13 @@ export class Unreachable extends Error {
 export function sleep(seconds, signal = undefined) {
   if (signal?.aborted) return undefined;
   return new Promise((resolve) => {
-    setTimeout(resolve, seconds * 1000);
-    signal?.addEventListener("abort", resolve, { once: true });
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, seconds * 1000);
+    signal?.addEventListener("abort", end);
   });
 }
 
@@ -144,7 +149,8 @@ async function contentOf(response) {
   }
 }
 
-const retryAfter = (response) => Number(response.headers.get("Retry-After"));
+// A proxy may send a date instead of seconds.
+const retryAfter = (response) => Number(response.headers.get("Retry-After")) || 0;
 
 async function failure(response) {
   const problem = await response.json().catch(() => ({}));

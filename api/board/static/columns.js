@@ -79,7 +79,7 @@ export class Columns {
     this.filters = filters;
     const { store } = this;
     const focused = document.activeElement;
-    const columns = store.columns(filters.sort);
+    const columns = store.columns();
     const used = new Map();
     const cardFor = (task) => {
       const card = this.#cards.get(task.id) ?? new Card(task);

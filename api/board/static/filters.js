@@ -13,6 +13,7 @@ export const EMPTY = {
   sort: "created",
 };
 const TEXTS = ["q", "assignee", "project", "priority", "due", "sort"];
+export const MAX_OPEN_IN_PAGE = 100;
 export const MAX_CLOSED_IN_PAGE = 50;
 const OPEN_SORTS = { created: "-created", due: "due", priority: "-priority" };
 const CHOICES = {
@@ -69,7 +70,7 @@ export function openParameters(filters, status) {
   parameters.set("status", status);
   // A range of due times costs least under its own order.
   parameters.set("sort", filters.due ? "due" : OPEN_SORTS[filters.sort]);
-  parameters.set("limit", "100");
+  parameters.set("limit", MAX_OPEN_IN_PAGE);
   return parameters;
 }
 

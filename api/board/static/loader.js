@@ -1,6 +1,11 @@
 // Reads what the board shows: all open tasks up to a bound, and the closed ones last changed.
 
-import { closedParameters, MAX_CLOSED_IN_PAGE, openParameters } from "./filters.js";
+import {
+  closedParameters,
+  MAX_CLOSED_IN_PAGE,
+  MAX_OPEN_IN_PAGE,
+  openParameters,
+} from "./filters.js";
 import { OPEN_STATUSES } from "./model.js";
 
 // 1 000 tasks of each open status. Beyond that a filter serves better than a longer column.
@@ -37,6 +42,7 @@ export async function loadBoard(api, filters, closedPages) {
   return {
     tasks: lists.flatMap((list) => list.items),
     cutOff: OPEN_STATUSES.filter((_, place) => lists[place].hasMore),
+    maxOpen: MAX_OPEN_PAGES * MAX_OPEN_IN_PAGE,
     hasMoreClosed: closed.hasMore,
     maxClosed: closedPages * MAX_CLOSED_IN_PAGE,
   };

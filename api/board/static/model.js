@@ -57,7 +57,7 @@ const byDue = (a, b) =>
   (a.due_at ?? "~") < (b.due_at ?? "~") ? -1 : a.due_at === b.due_at ? newestFirst(a, b) : 1;
 const byPriority = (a, b) =>
   PRIORITIES.indexOf(b.priority) - PRIORITIES.indexOf(a.priority) || newestFirst(a, b);
-export const lastChangedFirst = (a, b) =>
+const lastChangedFirst = (a, b) =>
   a.updated_at < b.updated_at ? 1 : a.updated_at > b.updated_at ? -1 : newestFirst(a, b);
 
 const ORDERS = { created: newestFirst, due: byDue, priority: byPriority };

@@ -29,6 +29,7 @@ export class Refresher {
   use(filters) {
     this.filters = filters;
     this.store.passes = (task) => passes(task, filters);
+    this.store.sort = filters.sort;
     this.#closedPages = 1;
     this.#isCounted = this.store.isLoaded;
   }
@@ -65,10 +66,16 @@ export class Refresher {
   /** Show a failure of a change, or of a read; `isShown` if its text is visible already. */
   failed(failure, { isShown = false, isRead = false } = {}) {
     const isLost = failure instanceof Unreachable || failure.status >= 500;
-    if (!isLost && !(failure instanceof Failure)) throw failure;
+    if (!isLost && !(failure instanceof Failure)) {
+      if (!isRead) throw failure;
+      // What the server sent is not what this page expects; it may be of a newer version.
+      console.error(failure);
+      return this.#lost("The board cannot show what the server sent. Reload the page.");
+    }
     if (failure.status === 401) return this.onKeyNeeded(refusal(failure));
     if (failure.status === 403) return this.#forbidden(failure.problem.needed_scope);
     if (isLost) this.#lost(failure.message);
+    else if (isRead) showBanner(`The tasks cannot be read. ${failure.message}`);
     if (!isRead && !isShown) {
       showError(isLost ? `The change may not be saved. ${failure.message}` : failure.message);
     }

@@ -1,6 +1,6 @@
 // The tasks on the board. Of each, the state with the highest version is shown.
 
-import { isClosed, lastChangedFirst, order, STATUSES } from "./model.js";
+import { isClosed, OPEN_STATUSES, order, STATUSES } from "./model.js";
 
 // For so long, a list or the feed may show a task as it was before a change.
 const RECENT_MS = 60_000;
@@ -18,7 +18,10 @@ export class Store {
     this.selected = new Set();
     // Returns whether a task belongs on the board.
     this.passes = () => true;
+    // The order of open tasks.
+    this.sort = "created";
     this.cutOff = [];
+    this.maxOpen = 0;
     this.hasMoreClosed = false;
     this.maxClosed = 0;
     this.isLoaded = false;
@@ -81,13 +84,23 @@ export class Store {
     }
   }
 
-  /** Keep as many closed tasks as the lists hold, the last changed ones. */
+  /** Keep as many tasks as the lists hold, the first ones of each. */
   #trim() {
-    const closed = [...this.#tasks.values()].filter(({ status }) => isClosed(status));
-    for (const { id } of closed.sort(lastChangedFirst).slice(this.maxClosed)) {
-      this.#tasks.delete(id);
-      this.hasMoreClosed = true;
+    const tasks = [...this.#tasks.values()];
+    for (const status of OPEN_STATUSES) {
+      const own = tasks.filter((task) => task.status === status);
+      if (this.#cut(own, status, this.maxOpen)) this.cutOff = [...this.cutOff, status];
     }
+    const closed = tasks.filter(({ status }) => isClosed(status));
+    if (this.#cut(closed, "done", this.maxClosed)) this.hasMoreClosed = true;
+  }
+
+  /** Drop the tasks behind a number of them; return whether there were any. */
+  #cut(tasks, status, max) {
+    if (tasks.length <= max) return false;
+    const behind = tasks.sort(order(status, this.sort)).slice(max);
+    for (const { id } of behind) this.#tasks.delete(id);
+    return true;
   }
 
   #changed() {
@@ -145,13 +158,13 @@ export class Store {
   }
 
   /** Return the tasks of each column in its order, with changes that are not confirmed yet. */
-  columns(sort) {
+  columns() {
     const columns = Object.fromEntries(STATUSES.map((status) => [status, []]));
     for (const task of this.#tasks.values()) {
       const shown = { ...task, ...this.#pending.get(task.id) };
       columns[shown.status].push(shown);
     }
-    for (const status of STATUSES) columns[status].sort(order(status, sort));
+    for (const status of STATUSES) columns[status].sort(order(status, this.sort));
     return columns;
   }
 
