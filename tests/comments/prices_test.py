@@ -8,16 +8,14 @@ import pytest
 from api.comments.models import Comment, CommentBody
 from api.http.etags import parse_strong
 from api.local.processes import ROOT
-from api.principal import Principal, Scope
 from api.tasks.change_models import TaskChange
 from api.tasks.models import Task
 from api.values import PageQuery
 from tests.support.service import ANY, WORKSPACE
-from tests.tasks.repository_test import ACTOR, NEW, RETITLED, MeteredService
+from tests.tasks.repository_test import ACTOR, CALLER, NEW, RETITLED, MeteredService
 
 pytestmark = pytest.mark.anyio
 
-CALLER = Principal(WORKSPACE, frozenset(Scope), actor=ACTOR)
 # Just under a kilobyte as an item.
 TEXT = "t" * 400
 BODY = CommentBody(text=TEXT)

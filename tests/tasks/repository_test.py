@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from api.changes.models import ChangesQuery
+from api.comments.models import CommentBody
 from api.errors import TableNotFound
 from api.http.etags import parse_strong
 from api.local.processes import ROOT
 from api.main import transport_for
-from api.principal import Actor
+from api.principal import Actor, Principal, Scope
 from api.tasks.change_models import TaskChange
 from api.tasks.errors import TaskNotFound
 from api.tasks.list_models import Sort, TaskPage, TaskQuery
@@ -35,6 +36,7 @@ MAX_BATCH = 25  # DynamoDB's limit
 MAX_UNITS = 4
 MAX_UNITS_OF_BOTH = 8
 ACTOR = Actor("01ARZ3NDEKTSV4RRFFQ69G5FAW", "backup script")
+CALLER = Principal(WORKSPACE, frozenset(Scope), actor=ACTOR)
 # Just under a kilobyte as an item, so that a write is one unit in the table and in each index.
 NEW = NewTask(
     title="t" * 60,
@@ -245,9 +247,11 @@ async def test_the_documented_costs_are_what_the_store_reports(metered: MeteredS
     """Each row of docs/data-model.md has the operations and request units of its pattern."""
     metered.fill(1100)
     metered.fill(60, first=500_000, status=Status.DONE)
+    commented = await metered.tasks.create(WORKSPACE, NEW, ACTOR)
     for _ in range(30):
         task = await metered.tasks.create(WORKSPACE, NEW, ACTOR)
         await metered.tasks.delete(WORKSPACE, task.id, ANY, ACTOR)
+        await metered.comments.create(CALLER, commented.id, CommentBody(text="t" * 400), None)
     reported = {}
     for pattern, call in (PATTERNS | PATTERNS_OF_CLOSED_TASKS | PATTERNS_OF_DELETED_TASKS).items():
         status = Status.DONE if pattern in PATTERNS_OF_CLOSED_TASKS else Status.TODO
