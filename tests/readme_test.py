@@ -83,6 +83,12 @@ def test_every_link_leads_to_a_file_and_heading(document: Path) -> None:
         assert not anchor or anchor in _anchors(linked), f"{target}#{anchor}"
 
 
+def test_the_index_of_documents_names_each() -> None:
+    index = (ROOT / "docs/README.md").read_text()
+    names = [path.name for path in (ROOT / "docs").glob("*.*") if path.name != "README.md"]
+    assert [name for name in names if f"]({name}" not in index] == []
+
+
 def _anchors(document: Path) -> set[str]:
     """Return the anchors of a document's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
