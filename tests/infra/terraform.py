@@ -18,12 +18,13 @@ REGION = "eu-central-1"
 START_SECONDS = 60
 # A command that hangs must end before the run of all tests does.
 COMMAND_SECONDS = 600
-# moto needs buckets in the path. Two attempts survive one dropped connection; with the default of
-# 25, the provider retries operations that moto lacks for minutes.
+# moto needs buckets in the path. Four attempts survive dropped connections, also if two of them are
+# those of one call; with the default of 25, the provider retries operations that moto lacks for
+# minutes.
 PROVIDER_OVERRIDE = """
 provider "aws" {
   s3_use_path_style = true
-  max_retries       = 2
+  max_retries       = 4
 }
 """
 # moto drops the description of a security group rule that references another group.
