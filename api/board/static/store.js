@@ -21,7 +21,7 @@ export class Store {
     // The order of open tasks.
     this.sort = "created";
     this.cutOff = [];
-    this.maxOpen = 0;
+    this.maxOpen = Infinity;
     this.hasMoreClosed = false;
     this.maxClosed = 0;
     this.isLoaded = false;
