@@ -50,9 +50,11 @@ def uvicorn_config(
 
 def serve(config: uvicorn.Config) -> None:
     """Serve until a signal ends it."""
-    # uvicorn stops in order at Ctrl-C, and raises this afterwards.
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=listening_sockets(config))
+    server = uvicorn.Server(config)
+    # uvicorn stops in order at Ctrl-C, and raises this afterwards. It captures signals itself, but
+    # only after the port is open.
+    with suppress(KeyboardInterrupt), server.capture_signals():
+        server.run(sockets=listening_sockets(config))
 
 
 def listening_sockets(config: uvicorn.Config) -> list[socket.socket]:
