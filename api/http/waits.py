@@ -60,7 +60,7 @@ class Waits:
 
 
 async def receive_body(receive: Receive) -> None:
-    """Receive a body that nobody needs; what comes after it is that the client leaves.
+    """Receive and drop the request's body; the next message is that the client leaves.
 
     Raises:
         RequestTimeout: it did not arrive in time.

@@ -312,7 +312,7 @@ class TestRaces:
     async def test_a_comment_that_is_deleted_meanwhile_does_not_keep_the_others_marked(
         self, service: Service, task: Task
     ) -> None:
-        """A restore removes marks that a repeated deletion has set, and someone is quicker."""
+        """A restore removes the marks of a repeated deletion; a comment is deleted before that."""
 
         async def delete_again() -> None:
             await service.tasks.delete(WORKSPACE, task.id, parse_strong(task.etag))
