@@ -48,7 +48,10 @@ def launched(
                 assert line, "the launcher ended before it was ready"
             yield process, client
         finally:
+            children = descendants(process.pid)
             process.kill()
+            # The store ends when its launcher has, and holds the lock of its data until then.
+            wait_until_gone(children)
 
 
 def run(
