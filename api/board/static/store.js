@@ -89,7 +89,8 @@ export class Store {
     const tasks = [...this.#tasks.values()];
     for (const status of OPEN_STATUSES) {
       const own = tasks.filter((task) => task.status === status);
-      if (this.#cut(own, status, this.maxOpen)) this.cutOff = [...this.cutOff, status];
+      const isCut = this.#cut(own, status, this.maxOpen);
+      if (isCut && !this.cutOff.includes(status)) this.cutOff = [...this.cutOff, status];
     }
     const closed = tasks.filter(({ status }) => isClosed(status));
     if (this.#cut(closed, "done", this.maxClosed)) this.hasMoreClosed = true;
