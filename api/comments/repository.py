@@ -4,7 +4,6 @@ from contextlib import suppress
 
 from pynamodb.connection.table import TableConnection
 from pynamodb.exceptions import PutError
-from pynamodb.expressions.operand import Path
 
 from api.comments.errors import CommentNotFound
 from api.comments.models import Comment, comment_of, is_deleted_comment, recorded_comment
@@ -15,14 +14,14 @@ from api.dynamodb.run_on_loop import run_on_loop
 from api.dynamodb.transport import Transport
 from api.errors import StoreThrottled
 from api.problem import Problem
-from api.tasks.comment_marks import expires_as
+from api.tasks.comment_marks import IS_COMMENT, expires_as
 from api.tasks.comments import CommentKey, CommentWrite, comment_prefix
 from api.tasks.idempotency import Claim, Recorded, Replay, replay_of
 from api.tasks.items import MAX_REREADS, ConcurrentWriteError, Items, require_history
 from api.tasks.joint_changes import JointChange, find_replay, write_once
 from api.tasks.pages import PageReader
 from api.tasks.query_plan import QueryPlan, Stream
-from api.tasks.revisions import revision_history
+from api.tasks.revisions import as_read, revision_history
 from api.tasks.table import TaskItem, TaskKey, partition
 from api.tasks.updates import TaskUpdate
 from api.tasks.writes import update_by
@@ -85,8 +84,7 @@ class CommentRepository:
             if update.stands_in(item):
                 return
             update.require_allowed(item)
-            unchanged = TaskItem.revision == item["revision"]["S"]
-            deletion = CommentWrite(key, update.apply(key, item), unchanged, added=-1)
+            deletion = CommentWrite(key, update.apply(key, item), as_read(item), added=-1)
             with suppress(ConcurrentWriteError):
                 JointChange(key.task, update_by(deletion, update.stamp)).attempt(self._items)
                 return
@@ -110,7 +108,7 @@ class CommentRepository:
         Its author never changes; when it expires does, without a new revision.
         """
         comment = comment_of(after)
-        unchanged = (TaskItem.revision == item["revision"]["S"]) & expires_as(item)
+        unchanged = as_read(item) & expires_as(item)
         if claim:
             put = self._items.put(key.primary_key, after, unchanged)
             record = write_once(self._items, claim, recorded_comment(comment), put)
@@ -138,4 +136,4 @@ def plan_comments(key: TaskKey) -> QueryPlan:
     """Read the comments of a task that are not deleted, oldest first."""
     own, prefix = partition(key.workspace), comment_prefix(key)
     stream = Stream("", own, "sk", prefix, TaskItem.sk.startswith(prefix))
-    return QueryPlan([stream], own, ascending=True, filter_condition=Path("text").exists())
+    return QueryPlan([stream], own, ascending=True, filter_condition=IS_COMMENT)

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from pydantic_core import to_json
-from pynamodb.expressions.condition import Condition
 
 from api.dynamodb.item_json import NOT_EXISTS, Item
 from api.errors import OutcomeUnknown, RequestInProgress, StoreUnavailable
@@ -20,8 +19,8 @@ from api.tasks.errors import TransactionTooLarge
 from api.tasks.fair_semaphore import FairSemaphore
 from api.tasks.items import MAX_REREADS, require_live
 from api.tasks.models import NewTask, Task
-from api.tasks.revisions import revision_history
-from api.tasks.table import TaskItem, TaskKey, item_of, task_of
+from api.tasks.revisions import as_read, revision_history
+from api.tasks.table import TaskKey, item_of, task_of
 from api.tasks.updates import TaskDeletion, TaskUpdate
 from api.tasks.writes import Origin, Stamp, deletion_of, key_of, new_task, update_of
 from api.values import rfc3339
@@ -89,7 +88,7 @@ class Write(NamedTuple):
                 live = require_live(item)
                 if not update.allows(live):
                     raise update.refusal(task_of(live))
-                return Operation(self.key, update.apply(self.key, live), _unchanged(live))
+                return Operation(self.key, update.apply(self.key, live), as_read(live))
             case TaskDeletion() as deletion:
                 return self._tombstone(deletion, item)
 
@@ -99,7 +98,7 @@ class Write(NamedTuple):
         live = require_live(item)
         if not deletion.match.accepts(live["revision"]["S"]):
             raise deletion.refusal(task_of(live))
-        return Operation(self.key, live, _unchanged(live), deletion.actions(self.key))
+        return Operation(self.key, live, as_read(live), deletion.actions(self.key))
 
 
 class Transaction:
@@ -217,8 +216,3 @@ def _problem_of(index: int) -> Iterator[None]:
     except Problem as problem:
         problem.members["item"] = index
         raise
-
-
-def _unchanged(item: Item) -> Condition:
-    condition: Condition = TaskItem.revision == item["revision"]["S"]
-    return condition

@@ -20,7 +20,7 @@ from api.errors import OutcomeUnknown, RequestInProgress, StoreThrottled
 from api.http.etags import new_revision
 from api.problem import Problem
 from api.tasks.comments import comment_prefix
-from api.tasks.revisions import is_tombstone
+from api.tasks.revisions import as_read, is_tombstone
 from api.tasks.table import TaskItem, TaskKey, partition
 from api.tasks.updates import Set
 
@@ -130,7 +130,7 @@ def _unchanged(item: Item) -> Condition:
     """Return the condition that a task is the tombstone that was read, or still there."""
     condition: Condition = ~NOT_EXISTS & EXPIRY.does_not_exist()
     if is_tombstone(item):
-        condition = TaskItem.revision == item["revision"]["S"]
+        condition = as_read(item)
     return condition
 
 

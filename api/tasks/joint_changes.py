@@ -15,7 +15,8 @@ from api.tasks.items import (
     is_free,
     require_live,
 )
-from api.tasks.table import TaskItem, TaskKey, task_of
+from api.tasks.revisions import as_read
+from api.tasks.table import TaskKey, task_of
 from api.tasks.updates import TaskUpdate
 
 
@@ -54,8 +55,8 @@ class JointChange(NamedTuple):
             if self.claim is None or (replay := find_replay(items, self.claim)) is None:
                 raise
             return replay
-        unchanged = TaskItem.revision == live["revision"]["S"]
-        record = self._write(items, after, items.put(self.key.primary_key, after, unchanged))
+        put = items.put(self.key.primary_key, after, as_read(live))
+        record = self._write(items, after, put)
         return replay_of(record) if record else after
 
     def _require_allowed(self, item: Item | None) -> Item:

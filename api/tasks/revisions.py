@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from pynamodb.expressions.condition import Condition
+
 from api.dynamodb.item_json import Item, to_attribute
-from api.tasks.table import NO_REVISION, REVISION_HISTORY
+from api.tasks.table import NO_REVISION, REVISION_HISTORY, TaskItem
 
 
 def is_tombstone(item: Item) -> bool:
@@ -37,3 +39,9 @@ def shifted_history(item: Item, revision: str) -> Iterator[tuple[str, Any]]:
     yield REVISION_HISTORY[0], to_attribute(revision)
     for newer, older in pairwise(REVISION_HISTORY):
         yield older, item[newer]
+
+
+def as_read(item: Item) -> Condition:
+    """Return the condition that an item is as it was read."""
+    condition: Condition = TaskItem.revision == item["revision"]["S"]
+    return condition
